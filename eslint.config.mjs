@@ -2,7 +2,17 @@ import js from '@eslint/js';
 import nx from '@nx/eslint-plugin';
 import tseslint from 'typescript-eslint';
 
-const drivers = ['pg', 'kysely', 'mongodb', '@nats-io/*', 'uWebSockets.js', 'fastify', '@fastify/*', 'pino', 'node:*'];
+const drivers = [
+  'pg',
+  'kysely',
+  'mongodb',
+  '@nats-io/*',
+  'uWebSockets.js',
+  'fastify',
+  '@fastify/*',
+  'pino',
+  'node:*',
+];
 const libs = (...names) => names.map((name) => `scope:${name}`);
 
 export default tseslint.config(
@@ -13,7 +23,10 @@ export default tseslint.config(
     files: ['**/*.ts', '**/*.tsx'],
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['*.ts', '*/*/vitest.config.ts', '*/*/vite.config.ts'], maximumDefaultProjectFileMatchCount_THIS_WILL_SLOW_DOWN_LINTING: 40 },
+        projectService: {
+          allowDefaultProject: ['*.ts', '*/*/vitest.config.ts', '*/*/vite.config.ts'],
+          maximumDefaultProjectFileMatchCount_THIS_WILL_SLOW_DOWN_LINTING: 40,
+        },
         tsconfigRootDir: import.meta.dirname,
       },
     },
@@ -22,12 +35,23 @@ export default tseslint.config(
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'none' }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'none' },
+      ],
     },
   },
   {
     files: ['**/*.mjs'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', URL: 'readonly' } },
+    languageOptions: {
+      globals: {
+        process: 'readonly',
+        console: 'readonly',
+        setTimeout: 'readonly',
+        clearTimeout: 'readonly',
+        URL: 'readonly',
+      },
+    },
   },
   {
     files: ['apps/**/*.ts', 'apps/**/*.tsx', 'libs/**/*.ts', 'tests/**/*.ts', 'tools/**/*.ts'],
@@ -37,13 +61,28 @@ export default tseslint.config(
         'error',
         {
           enforceBuildableLibDependency: false,
-          allow: ['**/vitest.shared.ts'],
+          allow: ['^.*/vitest\\.shared\\.ts$'],
           depConstraints: [
-            { sourceTag: 'scope:contracts', onlyDependOnLibsWithTags: libs('contracts'), bannedExternalImports: drivers },
-            { sourceTag: 'scope:domain', onlyDependOnLibsWithTags: libs('contracts', 'domain'), bannedExternalImports: drivers },
-            { sourceTag: 'scope:client', onlyDependOnLibsWithTags: libs('contracts', 'client'), bannedExternalImports: drivers },
+            {
+              sourceTag: 'scope:contracts',
+              onlyDependOnLibsWithTags: libs('contracts'),
+              bannedExternalImports: drivers,
+            },
+            {
+              sourceTag: 'scope:domain',
+              onlyDependOnLibsWithTags: libs('contracts', 'domain'),
+              bannedExternalImports: drivers,
+            },
+            {
+              sourceTag: 'scope:client',
+              onlyDependOnLibsWithTags: libs('contracts', 'client'),
+              bannedExternalImports: drivers,
+            },
             { sourceTag: 'scope:platform', onlyDependOnLibsWithTags: libs('contracts', 'platform') },
-            { sourceTag: 'scope:read-model', onlyDependOnLibsWithTags: libs('contracts', 'platform', 'read-model') },
+            {
+              sourceTag: 'scope:read-model',
+              onlyDependOnLibsWithTags: libs('contracts', 'platform', 'read-model'),
+            },
             { sourceTag: 'scope:testkit', onlyDependOnLibsWithTags: ['type:lib'] },
             { sourceTag: 'type:app', onlyDependOnLibsWithTags: ['type:lib'] },
             { sourceTag: 'type:test', onlyDependOnLibsWithTags: ['type:lib'] },
