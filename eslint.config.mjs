@@ -42,6 +42,12 @@ export default tseslint.config(
     },
   },
   {
+    // These run in a browser as well, and do no I/O.
+    files: ['libs/contracts/src/**/*.ts', 'libs/domain/src/**/*.ts', 'libs/client/src/**/*.ts'],
+    ignores: ['**/*.test.ts'],
+    rules: { 'no-restricted-imports': ['error', { patterns: ['node:*'] }] },
+  },
+  {
     files: ['**/*.mjs'],
     languageOptions: {
       globals: {
