@@ -9,7 +9,7 @@ export const eventually = async <T>(
 ): Promise<T> => {
   const { timeoutMs = 15_000, everyMs = 50 } = options;
   const deadline = performance.now() + timeoutMs;
-  let heard: unknown = 'nothing';
+  let heard: unknown;
   for (;;) {
     try {
       const value = await probe();

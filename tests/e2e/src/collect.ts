@@ -1,0 +1,92 @@
+/** Reads what a run left in PostgreSQL and in the streams, past every app: the evidence for the checker. */
+
+import { evtStream } from '@chat/contracts/streams';
+import type { TeamId, UserId } from '@chat/contracts/ids';
+import type { CommandId } from '@chat/contracts/ids';
+import type { Scope } from '@chat/contracts/subjects';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import pg from 'pg';
+import type { CommandRow, LogRow, StreamRow } from './history.ts';
+
+export type NatsAccess = { readonly url: string; readonly user: string; readonly password: string };
+
+/** One connection, one query, closed again. */
+export const query = async <R extends pg.QueryResultRow>(
+  databaseUrl: string,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<R[]> => {
+  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined); // a server killed meanwhile; the query itself throws
+  await client.connect();
+  try {
+    return (await client.query<R>(sql, [...values])).rows;
+  } finally {
+    await client.end();
+  }
+};
+
+export const readLog = async (databaseUrl: string, partition: number): Promise<readonly LogRow[]> => {
+  const rows = await query<{ id: string; team_id: TeamId; scope: Scope; payload: string }>(
+    databaseUrl,
+    'SELECT id, team_id, scope, payload FROM event_log WHERE p = $1 ORDER BY id',
+    [partition],
+  );
+  return rows.map(({ id, team_id: teamId, scope, payload }) => ({
+    partition,
+    seq: Number(id),
+    teamId,
+    scope,
+    payload,
+  }));
+};
+
+export const readCommands = async (databaseUrl: string, teamId: TeamId): Promise<readonly CommandRow[]> => {
+  const rows = await query<{ command_id: CommandId; actor: UserId; event_id: string }>(
+    databaseUrl,
+    'SELECT command_id, actor, event_id FROM command WHERE team_id = $1',
+    [teamId],
+  );
+  return rows.map(({ command_id: commandId, actor, event_id: eventId }) => ({
+    teamId,
+    commandId,
+    actor,
+    seq: Number(eventId),
+  }));
+};
+
+/** Runs `use` with an operator's JetStream access. */
+export const withJetStream = async <T>(
+  { url, user, password }: NatsAccess,
+  use: (access: {
+    js: ReturnType<typeof jetstream>;
+    jsm: Awaited<ReturnType<typeof jetstreamManager>>;
+  }) => Promise<T>,
+): Promise<T> => {
+  const nc = await connect({ servers: url, user, pass: password, noAsyncTraces: true });
+  try {
+    return await use({ js: jetstream(nc), jsm: await jetstreamManager(nc) });
+  } finally {
+    await nc.close();
+  }
+};
+
+const FETCH_COUNT = 1_000;
+
+/** The whole of `EVT_<p>`, from its first to its last message. */
+export const readStream = (nats: NatsAccess, partition: number): Promise<readonly StreamRow[]> =>
+  withJetStream(nats, async ({ js, jsm }) => {
+    const stream = evtStream(partition);
+    const { state } = await jsm.streams.info(stream);
+    const rows: StreamRow[] = [];
+    if (state.messages === 0) return rows;
+    const consumer = await js.consumers.get(stream);
+    while ((rows.at(-1)?.seq ?? 0) < state.last_seq) {
+      const count = Math.min(FETCH_COUNT, state.messages - rows.length);
+      for await (const message of await consumer.fetch({ max_messages: count, expires: 5_000 })) {
+        rows.push({ partition, seq: message.seq, payload: message.string() });
+      }
+    }
+    return rows;
+  });
