@@ -6,7 +6,7 @@ import type { ErrorCode } from './errors.ts';
 import type { EventElement } from './events.ts';
 import type { CommandId, TeamId, UserId } from './ids.ts';
 
-export const PROTOCOL = 'chat.v1';
+export { PROTOCOL, closeCodes, closeCodeMeansReconnect } from './protocol.ts';
 
 /** How far a client has seen. Valid in one epoch of one team's partition. */
 export type Cursor = { readonly epoch: string; readonly seq: number };
@@ -80,27 +80,6 @@ export type ServerFrame =
       readonly retryAfterMs?: number;
     }
   | { readonly t: 'pong'; readonly id?: string };
-
-/** 4000–4499: reconnect (with backoff). 4500–4999: do not; the reason is the client's to mend. */
-export const closeCodes = {
-  DRAINING: 4000,
-  SLOW_CONSUMER: 4001,
-  GATEWAY_BEHIND: 4002,
-  MEMBERSHIP_UNAVAILABLE: 4003,
-  /** Get a new token, then reconnect. */
-  TOKEN_EXPIRED: 4004,
-  HELLO_TIMEOUT: 4005,
-  HEARTBEAT_LOST: 4006,
-  OVERLOADED: 4007,
-  /** The partition began a new epoch; reconnect and take a snapshot. */
-  EPOCH_CHANGED: 4008,
-  PROTOCOL_ERROR: 4500,
-  TOKEN_INVALID: 4501,
-  /** Not, or no longer, a member of the team. */
-  NOT_A_MEMBER: 4502,
-} as const;
-
-export const closeCodeMeansReconnect = (code: number): boolean => code < 4500 || code > 4999;
 
 /** Frame pieces for joining already encoded elements without parsing them. */
 export const EVENTS_PREFIX = '{"t":"events","events":[';
