@@ -1,0 +1,157 @@
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  decodeJwt,
+  errors,
+  jwtVerify,
+  type JWTVerifyGetKey,
+} from 'jose';
+import { readFile } from 'node:fs/promises';
+import { type UserId, parseUserId } from '@chat/contracts/ids';
+import { type Clock, systemClock } from '../clock.ts';
+import { UnavailableFault } from '../faults.ts';
+
+export type TokenIssuer = {
+  readonly issuer: string;
+  readonly audience: string;
+  /** `http(s)://…` or a file path (also `file://…`) of a JWKS with Ed25519 keys. */
+  readonly jwks: string;
+};
+
+export type TokenResult =
+  | { readonly ok: true; readonly userId: UserId; readonly expiresAtMs: number; readonly sessionId?: string }
+  | {
+      readonly ok: false;
+      readonly code: 'AUTH_TOKEN_INVALID' | 'AUTH_TOKEN_EXPIRED';
+      readonly message: string;
+    };
+
+export type TokenVerifier = { verify(token: string): Promise<TokenResult> };
+
+export type TokenVerifierOptions = { readonly issuers: readonly TokenIssuer[]; readonly clock?: Clock };
+
+/** Clocks of issuer and gateway may differ by this much. */
+const CLOCK_TOLERANCE_S = 5;
+/** A key file (or URL) is read again for an unknown key id, but not more often than this. */
+const REREAD_MIN_MS = 5_000;
+const TOKEN_MAX_LENGTH = 3_072;
+const SESSION_ID_MAX_LENGTH = 128;
+
+const invalid = (message: string): TokenResult => ({ ok: false, code: 'AUTH_TOKEN_INVALID', message });
+
+/**
+ * Checks EdDSA tokens: the signature by the issuer's JWKS, `iss`, `aud`, `exp` (required), `nbf`, and `sub` as a UserId.
+ * A bad token is a value; keys that cannot be read are an UnavailableFault AUTH_KEYS_UNAVAILABLE (the token may be good).
+ * The message never holds any part of the token.
+ */
+export const createTokenVerifier = ({
+  issuers,
+  clock = systemClock,
+}: TokenVerifierOptions): TokenVerifier => {
+  const byIssuer = new Map(
+    issuers.map((entry) => [entry.issuer, { ...entry, keys: keySource(entry.jwks, clock) }]),
+  );
+
+  const verify = async (token: string): Promise<TokenResult> => {
+    if (token.length > TOKEN_MAX_LENGTH) return invalid('The token is too long.');
+    // The issuer is read unverified only to choose the keys; `jwtVerify` then checks the very same claim.
+    const issuer = unverifiedIssuer(token);
+    const entry = issuer === undefined ? undefined : byIssuer.get(issuer);
+    if (entry === undefined) return invalid('The token is of no known issuer.');
+    try {
+      const { payload } = await jwtVerify(token, entry.keys, {
+        algorithms: ['EdDSA', 'Ed25519'],
+        issuer: entry.issuer,
+        audience: entry.audience,
+        requiredClaims: ['exp', 'sub'],
+        clockTolerance: CLOCK_TOLERANCE_S,
+        currentDate: new Date(clock.nowMs()),
+      });
+      const userId = parseUserId(payload.sub);
+      if (userId === undefined) return invalid('The subject of the token is not a user id.');
+      const sid = payload['sid'];
+      const sessionId = typeof sid === 'string' && sid.length <= SESSION_ID_MAX_LENGTH ? sid : undefined;
+      const expiresAtMs = (payload.exp ?? 0) * 1_000;
+      return { ok: true, userId, expiresAtMs, ...(sessionId === undefined ? {} : { sessionId }) };
+    } catch (error) {
+      return refusalOf(error);
+    }
+  };
+  return { verify };
+};
+
+const unverifiedIssuer = (token: string): string | undefined => {
+  try {
+    return decodeJwt(token).iss;
+  } catch {
+    return undefined;
+  }
+};
+
+const refusalOf = (error: unknown): TokenResult => {
+  if (error instanceof errors.JWTExpired) {
+    return { ok: false, code: 'AUTH_TOKEN_EXPIRED', message: 'The token has expired; get a new one.' };
+  }
+  if (error instanceof errors.JWTClaimValidationFailed)
+    return invalid(`The claim ${error.claim} of the token is not valid.`);
+  if (error instanceof errors.JOSEAlgNotAllowed) return invalid('The token is not signed with EdDSA.');
+  if (error instanceof errors.JWKSNoMatchingKey) return invalid('The token is signed with an unknown key.');
+  if (error instanceof errors.JWSSignatureVerificationFailed)
+    return invalid('The signature of the token is wrong.');
+  if (error instanceof UnavailableFault) throw error;
+  if (
+    error instanceof errors.JWKSTimeout ||
+    (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC')
+  ) {
+    throw new UnavailableFault('the keys of the token issuer cannot be read', {
+      code: 'AUTH_KEYS_UNAVAILABLE',
+      cause: error,
+    });
+  }
+  if (error instanceof errors.JOSEError || error instanceof TypeError)
+    return invalid('The token is not valid.');
+  throw new UnavailableFault('the keys of the token issuer cannot be read', {
+    code: 'AUTH_KEYS_UNAVAILABLE',
+    cause: error,
+  });
+};
+
+const keySource = (jwks: string, clock: Clock): JWTVerifyGetKey =>
+  /^https?:\/\//.test(jwks)
+    ? createRemoteJWKSet(new URL(jwks), { cooldownDuration: REREAD_MIN_MS, timeoutDuration: 5_000 })
+    : fileKeySource(jwks.startsWith('file://') ? new URL(jwks) : jwks, clock);
+
+/** Reads the file at first use, and again for an unknown key at most every REREAD_MIN_MS: keys rotate without a restart. */
+const fileKeySource = (path: string | URL, clock: Clock): JWTVerifyGetKey => {
+  let keys: JWTVerifyGetKey | undefined;
+  let readAtMs = -Infinity;
+  let reading: Promise<void> | undefined;
+
+  const read = async (): Promise<void> => {
+    readAtMs = clock.nowMs();
+    try {
+      keys = createLocalJWKSet(JSON.parse(await readFile(path, 'utf8')));
+    } catch (error) {
+      if (keys !== undefined) return; // a half-written file: the known keys stay good
+      readAtMs = -Infinity;
+      const options = { code: 'AUTH_KEYS_UNAVAILABLE', cause: error };
+      throw new UnavailableFault(`the key file ${String(path)} cannot be read`, options);
+    }
+  };
+  const readShared = (): Promise<void> =>
+    (reading ??= read().finally(() => {
+      reading = undefined;
+    }));
+
+  return async (header, input) => {
+    if (keys === undefined) await readShared();
+    try {
+      return await keys!(header, input);
+    } catch (error) {
+      const mayReread = clock.nowMs() - readAtMs >= REREAD_MIN_MS;
+      if (!(error instanceof errors.JWKSNoMatchingKey) || !mayReread) throw error;
+      await readShared();
+      return keys!(header, input);
+    }
+  };
+};
