@@ -1,0 +1,349 @@
+/**
+ * One client's session with whichever gateway serves it: a state machine without I/O. Inputs and the time
+ * come in, effects go out; the shell (chat-client.ts) runs the effects in their order.
+ *
+ *   idle ─start─► connecting ─welcome─► replaying ─head reached─► [snapshot ─done─►] live
+ *                     ▲                     │ any of them: socket lost, silence, drain slot
+ *                     └──── waiting ◄───────┘           stopped: by the caller, or close code 4500–4999
+ *
+ * Invariants
+ * - The cursor moves by applied events and by ticks only, and never back within an epoch; an event at or
+ *   below it is not applied again.
+ * - A command leaves the outbox only by `persisted`, by a final rejection, or by its own event in the log.
+ * - A snapshot that was asked for stays owed until it is done, across any number of reconnects.
+ */
+
+import type { EventElement } from '@chat/contracts/events';
+import type { Cursor, ServerFrame, WelcomeFrame } from '@chat/contracts/frames';
+import type { UserId } from '@chat/contracts/ids';
+import { closeCodeMeansReconnect, closeCodes } from '@chat/contracts/protocol';
+import { backoffMs } from './backoff.ts';
+import { type Outbox, frameOf } from './outbox.ts';
+import type {
+  ConnectionState,
+  ResumePoint,
+  SessionEffect,
+  SessionInput,
+  StopReason,
+  Verdict,
+} from './session-types.ts';
+
+/** From opening the socket to `welcome`; above the gateway's bounded waits at hello. */
+export const WELCOME_TIMEOUT_MS = 15_000;
+/** A session that lived this long was a good one: the next wait starts from the base again. */
+export const STABLE_AFTER_MS = 5_000;
+/** At most one `ack` in this time. */
+export const ACK_EVERY_MS = 1_000;
+/** Pending commands wait this long for the replay, which may hold their outcome, before they go again. */
+export const REPLAY_HOLD_MS = 2_000;
+/** Used until `welcome` names the gateway's bound. */
+const IN_FLIGHT_DEFAULT_COUNT = 32;
+
+type Deps = {
+  readonly gatewayUrls: readonly string[];
+  readonly device?: string;
+  readonly random: () => number;
+  readonly outbox: Outbox;
+  readonly resumeFrom: ResumePoint;
+};
+
+export type SessionCore = ReturnType<typeof createSessionCore>;
+
+export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeFrom }: Deps) => {
+  let state: ConnectionState = { kind: 'idle' };
+  let cursor: Cursor | undefined = resumeFrom.cursor;
+  let userId: UserId | undefined = resumeFrom.userId;
+  let gatewayIndex = 0;
+  let failureCount = 0;
+  let renewToken = false;
+  let welcome: WelcomeFrame | undefined;
+  let welcomeAtMs = 0;
+  let openedAtMs = 0;
+  let lastHeardMs = 0;
+  let waitUntilMs = 0;
+  let moveAtMs: number | undefined;
+  let ackedSeq = 0;
+  let ackAtMs = 0;
+  let snapshotId = 0;
+  /** `owed` from the beginning: a new process has an empty store whatever its cursor says. */
+  let snapshot: 'owed' | 'running' | 'done' = 'owed';
+  let effects: SessionEffect[] = [];
+
+  const hasSession = (): boolean =>
+    state.kind === 'replaying' || state.kind === 'snapshot' || state.kind === 'live';
+  const setState = (next: ConnectionState): void => {
+    if (next.kind === state.kind && next.kind !== 'waiting' && next.kind !== 'connecting') return;
+    state = next;
+    effects.push({ kind: 'state', state });
+  };
+
+  const connect = (nowMs: number): void => {
+    const gatewayUrl = gatewayUrls[gatewayIndex % gatewayUrls.length] ?? '';
+    openedAtMs = nowMs;
+    setState({ kind: 'connecting', gatewayUrl });
+    effects.push({ kind: 'open', gatewayUrl, renewToken });
+    renewToken = false;
+  };
+
+  const endSession = (): void => {
+    welcome = undefined;
+    moveAtMs = undefined;
+    outbox.sessionEnded();
+    gatewayIndex += 1;
+  };
+
+  const waitThenConnect = (nowMs: number, delayMs: number, reason: string): void => {
+    endSession();
+    waitUntilMs = nowMs + delayMs;
+    setState({ kind: 'waiting', retryInMs: delayMs, reason });
+    effects.push({ kind: 'save', urgent: true });
+  };
+
+  const lose = (nowMs: number, reason: string): void => {
+    if (welcome && nowMs - welcomeAtMs >= STABLE_AFTER_MS) failureCount = 0;
+    const delayMs = backoffMs(failureCount, random);
+    failureCount += 1;
+    waitThenConnect(nowMs, delayMs, reason);
+  };
+
+  const stop = (reason: StopReason): void => {
+    endSession();
+    setState({ kind: 'stopped', reason });
+    effects.push({ kind: 'save', urgent: true });
+  };
+
+  const closed = (nowMs: number, closeCode: number, message: string): void => {
+    if (state.kind !== 'connecting' && !hasSession()) return;
+    if (!closeCodeMeansReconnect(closeCode)) return stop({ kind: 'closed', closeCode, message });
+    if (closeCode === closeCodes.TOKEN_EXPIRED) renewToken = true;
+    // A gateway that told us its drain slot and went before it: keep to the slot.
+    const slotMs = moveAtMs === undefined ? undefined : Math.max(0, moveAtMs - nowMs);
+    if (slotMs !== undefined) return waitThenConnect(nowMs, slotMs, 'the gateway is shutting down');
+    lose(nowMs, message || `connection closed (${closeCode})`);
+  };
+
+  const drop = (nowMs: number, closeCode: number, reason: string): void => {
+    effects.push({ kind: 'close', closeCode, message: reason });
+    lose(nowMs, reason);
+  };
+
+  const settlePhase = (): void => {
+    if (!welcome || !cursor) return;
+    if (welcome.resume === 'replayed' && cursor.seq < welcome.head) setState({ kind: 'replaying' });
+    else setState({ kind: snapshot === 'done' ? 'live' : 'snapshot' });
+  };
+
+  const startSnapshot = (epoch: string, head: number, reason: string): void => {
+    snapshotId += 1;
+    snapshot = 'running';
+    effects.push({ kind: 'snapshot', snapshotId, epoch, head, reason });
+  };
+
+  const welcomed = (nowMs: number, frame: WelcomeFrame): void => {
+    if (state.kind !== 'connecting') return;
+    if (userId !== undefined && frame.userId !== userId) {
+      effects.push({ kind: 'close', closeCode: 1000, message: 'another user' });
+      return stop({ kind: 'user_changed' });
+    }
+    const isNewEpoch = cursor !== undefined && cursor.epoch !== frame.epoch;
+    userId = frame.userId;
+    welcome = frame;
+    welcomeAtMs = nowMs;
+    effects.push({ kind: 'welcome', userId, epoch: frame.epoch, isNewEpoch });
+    if (frame.resume !== 'replayed' || isNewEpoch || !cursor) {
+      cursor = { epoch: frame.epoch, seq: frame.head };
+      startSnapshot(frame.epoch, frame.head, frame.reason ?? frame.resume);
+    } else if (snapshot === 'owed') startSnapshot(frame.epoch, frame.head, 'fresh');
+    // A snapshot that still runs from the last session stays good: what came since is replayed over it.
+    ackedSeq = cursor.seq;
+    settlePhase();
+    effects.push({ kind: 'save', urgent: false });
+  };
+
+  const settle = (verdict: Verdict): void => {
+    if (!outbox.settle(verdict.id)) return;
+    effects.push({ kind: 'verdict', verdict }, { kind: 'save', urgent: true });
+  };
+
+  const settleByEvent = (event: EventElement): void => {
+    if (event.actor !== userId || !outbox.get(event.commandId)) return;
+    if (event.type === 'command.rejected') {
+      const { code, message } = event.data;
+      settle({ kind: 'rejected', id: event.commandId, seq: event.seq, code, message });
+    } else settle({ kind: 'persisted', id: event.commandId, seq: event.seq, duplicate: false });
+  };
+
+  const advance = (nowMs: number, seq: number): void => {
+    if (!cursor || seq <= cursor.seq) return;
+    cursor = { epoch: cursor.epoch, seq };
+    if (ackAtMs <= nowMs) ackAtMs = nowMs + ACK_EVERY_MS;
+    effects.push({ kind: 'save', urgent: false });
+    if (state.kind === 'replaying') settlePhase();
+  };
+
+  const applyEvents = (nowMs: number, events: readonly EventElement[]): void => {
+    if (!cursor) return;
+    let last = cursor.seq;
+    const fresh = events.filter((event) => event.seq > last && (last = event.seq) > 0);
+    if (fresh.length === 0) return;
+    effects.push({ kind: 'apply', events: fresh });
+    if (outbox.size() > 0) fresh.forEach(settleByEvent);
+    advance(nowMs, last);
+  };
+
+  const rejected = (nowMs: number, frame: Extract<ServerFrame, { t: 'rejected' }>): void => {
+    const entry = outbox.get(frame.id);
+    if (!entry) return;
+    if (frame.seq === undefined && frame.retryable) {
+      return outbox.retryLater(frame.id, nowMs, frame.retryAfterMs);
+    }
+    // Refused before the log, yet an earlier send of it may stand in the log: only the writer can tell.
+    if (frame.seq === undefined && (entry.mayBeStored || entry.attemptCount > 1)) {
+      outbox.resolving(frame.id);
+      effects.push({ kind: 'resolve', id: frame.id });
+      return;
+    }
+    const { id, seq, code, message } = frame;
+    settle({ kind: 'rejected', id, ...(seq === undefined ? {} : { seq }), code, message });
+  };
+
+  const heard = (nowMs: number, frame: ServerFrame): void => {
+    lastHeardMs = nowMs;
+    if (frame.t === 'welcome') return welcomed(nowMs, frame);
+    if (frame.t === 'error' && frame.code === 'AUTH_TOKEN_EXPIRED') renewToken = true;
+    if (frame.t === 'error') return void effects.push({ kind: 'signal', frame });
+    if (!hasSession()) return;
+    switch (frame.t) {
+      case 'events':
+        return applyEvents(nowMs, frame.events);
+      case 'tick':
+        return advance(nowMs, frame.seq);
+      case 'accepted':
+        return outbox.accepted(frame.id, nowMs);
+      case 'persisted':
+        return settle({
+          kind: 'persisted',
+          id: frame.id,
+          seq: frame.seq,
+          duplicate: frame.duplicate === true,
+        });
+      case 'rejected':
+        return rejected(nowMs, frame);
+      case 'draining':
+        moveAtMs = nowMs + frame.reconnectAfterMs;
+        return;
+      case 'typing':
+      case 'presence':
+        return void effects.push({ kind: 'signal', frame });
+      case 'pong':
+        return;
+    }
+  };
+
+  const deadlines = (): readonly (number | undefined)[] => {
+    if (state.kind === 'waiting') return [waitUntilMs];
+    if (state.kind === 'connecting') return [openedAtMs + WELCOME_TIMEOUT_MS];
+    if (!welcome || !cursor) return [];
+    return [lastHeardMs + 2 * welcome.heartbeatMs + 1, moveAtMs, cursor.seq > ackedSeq ? ackAtMs : undefined];
+  };
+
+  const mayFlush = (nowMs: number): boolean =>
+    hasSession() && (state.kind !== 'replaying' || nowMs - welcomeAtMs >= REPLAY_HOLD_MS);
+  const inFlightMaxCount = (): number => welcome?.limits.inFlightMaxCount ?? IN_FLIGHT_DEFAULT_COUNT;
+
+  /** Whatever is due at `nowMs`: at the end of every input. */
+  const runDue = (nowMs: number): void => {
+    if (state.kind === 'waiting' && nowMs >= waitUntilMs) connect(nowMs);
+    else if (state.kind === 'connecting' && nowMs >= openedAtMs + WELCOME_TIMEOUT_MS) {
+      drop(nowMs, 1000, 'no welcome in time');
+    }
+    if (!welcome || !cursor) return;
+    if (nowMs - lastHeardMs > 2 * welcome.heartbeatMs) {
+      return drop(nowMs, closeCodes.HEARTBEAT_LOST, 'nothing heard from the gateway');
+    }
+    if (moveAtMs !== undefined && nowMs >= moveAtMs) {
+      effects.push({ kind: 'close', closeCode: 1000, message: 'moving on' });
+      failureCount = 0;
+      endSession();
+      return connect(nowMs);
+    }
+    if (mayFlush(nowMs)) {
+      for (const command of outbox.takeDue(nowMs, inFlightMaxCount())) {
+        effects.push({ kind: 'send', frame: { t: 'cmd', ...frameOf(command) } });
+      }
+    }
+    if (cursor.seq > ackedSeq && nowMs >= ackAtMs) {
+      ackedSeq = cursor.seq;
+      effects.push({ kind: 'send', frame: { t: 'ack', seq: cursor.seq } });
+    }
+  };
+
+  const start = (nowMs: number): void => {
+    if (state.kind !== 'idle' && state.kind !== 'stopped') return;
+    failureCount = 0;
+    connect(nowMs);
+  };
+
+  const react = (input: SessionInput, nowMs: number): void => {
+    switch (input.kind) {
+      case 'start':
+        return start(nowMs);
+      case 'stop':
+        if (state.kind === 'stopped') return;
+        effects.push({ kind: 'close', closeCode: 1000, message: 'bye' });
+        return stop({ kind: 'by_caller' });
+      case 'opened':
+        lastHeardMs = nowMs;
+        effects.push({
+          kind: 'send',
+          frame: { t: 'hello', ...(device ? { device } : {}), ...(cursor ? { cursor } : {}) },
+        });
+        return;
+      case 'closed':
+        return closed(nowMs, input.closeCode, input.message);
+      case 'frame':
+        return heard(nowMs, input.frame);
+      case 'snapshot_done':
+        if (input.snapshotId !== snapshotId || snapshot !== 'running') return;
+        snapshot = 'done';
+        return settlePhase();
+      case 'epoch_stale':
+        snapshot = 'owed';
+        if (hasSession()) drop(nowMs, 1000, 'the epoch changed');
+        return;
+      case 'resolved':
+        return settle(input.verdict);
+      case 'unresolved':
+        return outbox.retryLater(input.id, nowMs, undefined);
+      case 'nudge':
+        if (state.kind === 'waiting') waitUntilMs = nowMs;
+        return;
+      case 'wake':
+        return;
+    }
+  };
+
+  return {
+    handle: (input: SessionInput, nowMs: number): readonly SessionEffect[] => {
+      effects = [];
+      react(input, nowMs);
+      runDue(nowMs);
+      return effects;
+    },
+    /** When to call `handle({kind: 'wake'})` at the latest; undefined: nothing waits for time. */
+    nextWakeMs: (nowMs: number): number | undefined => {
+      const times = [...deadlines()];
+      if (hasSession() && outbox.size() > 0) {
+        const held = state.kind === 'replaying' ? welcomeAtMs + REPLAY_HOLD_MS : 0;
+        const due = outbox.nextDueMs(nowMs, inFlightMaxCount());
+        if (due !== undefined) times.push(Math.max(due, held));
+      }
+      const set = times.filter((time) => time !== undefined);
+      return set.length === 0 ? undefined : Math.min(...set);
+    },
+    state: (): ConnectionState => state,
+    cursor: (): Cursor | undefined => cursor,
+    userId: (): UserId | undefined => userId,
+    heartbeatMs: (): number | undefined => welcome?.heartbeatMs,
+  };
+};

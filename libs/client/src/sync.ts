@@ -1,0 +1,222 @@
+/**
+ * Keeps the store whole by reading the api: snapshots, the channel list after a join, pages of open
+ * channels, holes in a channel's numbers, and the outcome of commands whose refusal was in doubt.
+ * Every read is repeated with backoff until it succeeds, is refused for good, or nobody wants it any longer.
+ */
+
+import type { Cursor } from '@chat/contracts/frames';
+import type { ErrorBody } from '@chat/contracts/errors';
+import type { MessagesResponse, MessageView } from '@chat/contracts/http';
+import type { ChannelId } from '@chat/contracts/ids';
+import { PAGE_DEFAULT_COUNT, PAGE_MAX_COUNT } from '@chat/contracts/limits';
+import type { ApiAnswer, ApiClient, HistoryQuery, ReadPoint } from './api-client.ts';
+import { backoffMs } from './backoff.ts';
+import { type Clock, pause } from './clock.ts';
+import type { Outbox } from './outbox.ts';
+import type { SessionInput } from './session-types.ts';
+import type { Store } from './store.ts';
+import type { Hole } from './timeline.ts';
+
+export type SyncNews = {
+  readonly changed: () => void;
+  readonly messages: (messages: readonly MessageView[]) => void;
+  readonly gap: (channelId: ChannelId, hole: Hole) => void;
+  readonly repaired: (channelId: ChannelId, hole: Hole, foundCount: number) => void;
+};
+
+type Deps = {
+  readonly api: ApiClient;
+  readonly store: Store;
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly cursor: () => Cursor | undefined;
+  readonly dispatch: (input: SessionInput) => void;
+  readonly news: SyncNews;
+};
+
+export type LoadResult = { readonly ok: true } | { readonly ok: false; readonly error: ErrorBody };
+
+/** Worth asking again: no answer, trouble on the other side, or a token that will be renewed. */
+const isPassing = (answer: ApiAnswer<unknown>): boolean =>
+  !answer.ok &&
+  (answer.error.retryable || answer.status === 0 || answer.status === 401 || answer.status >= 500);
+
+export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch, news }: Deps) => {
+  let life = new AbortController();
+  let snapshotRun = new AbortController();
+  let refreshSeq = 0;
+  let refreshing: Promise<void> | undefined;
+  const repairing = new Set<ChannelId>();
+
+  /** Asks until there is an answer that counts. */
+  const persist = async <T>(
+    signal: AbortSignal,
+    ask: () => Promise<ApiAnswer<T>>,
+    isUnsettled: (answer: ApiAnswer<T>) => boolean = isPassing,
+  ): Promise<ApiAnswer<T> | undefined> => {
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      const answer = await ask();
+      if (signal.aborted) return undefined;
+      if (!isUnsettled(answer)) return answer;
+      const namedMs = answer.ok ? undefined : answer.error.retryAfterMs;
+      await pause(clock, namedMs ?? 100 + backoffMs(attempt, random), signal);
+    }
+    return undefined;
+  };
+
+  const point = (minSeq = 0): ReadPoint | undefined => {
+    const now = cursor();
+    return now && { epoch: now.epoch, minSeq: Math.max(minSeq, now.seq) };
+  };
+
+  const epochIsStale = (answer: ApiAnswer<unknown>, epoch: string): boolean =>
+    answer.ok ? (answer.value as { epoch: string }).epoch !== epoch : answer.error.code === 'EPOCH_CHANGED';
+
+  const loadNewest = async (channelId: ChannelId, signal: AbortSignal): Promise<LoadResult> => {
+    const answer = await persist(signal, () =>
+      api.messages(channelId, { limit: PAGE_DEFAULT_COUNT }, point(), signal),
+    );
+    if (!answer) return { ok: true };
+    if (!answer.ok) return { ok: false, error: answer.error };
+    news.messages(store.mergeMessages(channelId, answer.value));
+    news.changed();
+    return { ok: true };
+  };
+
+  const loadOpen = async (signal: AbortSignal): Promise<void> => {
+    for (const channelId of store.openChannelIds()) await loadNewest(channelId, signal);
+  };
+
+  const snapshot = async (snapshotId: number, epoch: string, head: number): Promise<void> => {
+    snapshotRun.abort();
+    snapshotRun = new AbortController();
+    const signal = AbortSignal.any([snapshotRun.signal, life.signal]);
+    const answer = await persist(
+      signal,
+      () => api.channels({ epoch, minSeq: head }, signal),
+      (given) => !given.ok && given.error.code !== 'EPOCH_CHANGED',
+    );
+    if (!answer) return;
+    if (!answer.ok || epochIsStale(answer, epoch)) return dispatch({ kind: 'epoch_stale' });
+    store.mergeChannels(answer.value.channels, answer.value.asOf, true);
+    repairHoles();
+    await loadOpen(signal);
+    if (signal.aborted) return;
+    dispatch({ kind: 'snapshot_done', snapshotId });
+    news.changed();
+  };
+
+  const refreshOnce = async (): Promise<void> => {
+    const { signal } = life;
+    while (refreshSeq > 0 && !signal.aborted) {
+      const wanted = refreshSeq;
+      const answer = await persist(signal, () => api.channels(point(wanted), signal));
+      if (answer?.ok) {
+        store.mergeChannels(answer.value.channels, answer.value.asOf, false);
+        repairHoles();
+        news.changed();
+        await loadOpen(signal);
+      }
+      if (refreshSeq === wanted) refreshSeq = 0;
+    }
+  };
+
+  const repair = async (channelId: ChannelId, hole: Hole): Promise<void> => {
+    const { signal } = life;
+    news.gap(channelId, hole);
+    let after = hole.from - 1;
+    let foundCount = 0;
+    while (after < hole.to) {
+      const query: HistoryQuery = { after, limit: Math.min(PAGE_MAX_COUNT, hole.to - after) };
+      const answer = await persist(signal, () => api.messages(channelId, query, point(hole.seq), signal));
+      if (!answer) return;
+      const page: MessagesResponse | undefined = answer.ok ? answer.value : undefined;
+      if (page) {
+        const added = store.mergeMessages(channelId, page);
+        foundCount += added.length;
+        news.messages(added);
+      }
+      const last = page?.messages.at(-1)?.channelSeq;
+      if (last === undefined || last <= after) break;
+      after = last;
+    }
+    store.closeHole(channelId, hole);
+    news.repaired(channelId, hole, foundCount);
+    news.changed();
+  };
+
+  const repairHoles = (): void => {
+    for (const { channelId, hole } of store.holes()) {
+      if (repairing.has(channelId)) continue;
+      repairing.add(channelId);
+      void repair(channelId, hole).finally(() => {
+        repairing.delete(channelId);
+        if (!life.signal.aborted) repairHoles();
+      });
+    }
+  };
+
+  const resolve = async (id: string): Promise<void> => {
+    const command = outbox.get(id);
+    const { signal } = life;
+    const answer =
+      command &&
+      (await persist(
+        signal,
+        () => api.command(command, signal),
+        (given) => (given.ok ? given.status === 202 : isPassing(given)),
+      ));
+    if (!answer) return dispatch({ kind: 'unresolved', id });
+    if (answer.ok) {
+      const verdict = { kind: 'persisted', id, seq: answer.value.seq, duplicate: true } as const;
+      return dispatch({ kind: 'resolved', verdict });
+    }
+    const { code, message } = answer.error;
+    dispatch({ kind: 'resolved', verdict: { kind: 'rejected', id, code, message } });
+  };
+
+  return {
+    start: (): void => {
+      if (life.signal.aborted) life = new AbortController();
+    },
+    stop: (): void => life.abort(),
+    snapshot: (snapshotId: number, epoch: string, head: number): void =>
+      void snapshot(snapshotId, epoch, head),
+    /** The channel list as of at least `seq`; calls that come meanwhile are joined. */
+    refresh: (seq: number): void => {
+      refreshSeq = Math.max(refreshSeq, seq);
+      refreshing ??= refreshOnce().finally(() => (refreshing = undefined));
+    },
+    repairHoles,
+    hasHoles: (): boolean => repairing.size > 0,
+    resolve: (id: string): void => void resolve(id),
+    loadNewest: (channelId: ChannelId): Promise<LoadResult> => loadNewest(channelId, life.signal),
+    /** One page before the oldest held message. */
+    loadOlder: async (channelId: ChannelId): Promise<LoadResult> => {
+      const before = store.messages(channelId)[0]?.channelSeq;
+      if (before === undefined || !store.hasMoreBefore(channelId)) return { ok: true };
+      const answer = await api.messages(
+        channelId,
+        { before, limit: PAGE_DEFAULT_COUNT },
+        point(),
+        life.signal,
+      );
+      if (!answer.ok) return { ok: false, error: answer.error };
+      store.mergeMessages(channelId, answer.value, before);
+      news.changed();
+      return { ok: true };
+    },
+    history: (channelId: ChannelId, query: HistoryQuery): Promise<ApiAnswer<MessagesResponse>> =>
+      api.messages(channelId, query, point(), life.signal),
+    loadMembers: async (channelId: ChannelId): Promise<LoadResult> => {
+      store.watchMembers(channelId);
+      const answer = await persist(life.signal, () => api.members(channelId, life.signal));
+      if (!answer) return { ok: true };
+      if (!answer.ok) return { ok: false, error: answer.error };
+      store.mergeMembers(channelId, answer.value);
+      news.changed();
+      return { ok: true };
+    },
+  };
+};
