@@ -1,4 +1,9 @@
+import { fileURLToPath } from 'node:url';
 import { defineProject, type UserWorkspaceConfig } from 'vitest/config';
+
+/** These have no test that needs PostgreSQL; the others share one server a run. */
+const withoutPostgres: ReadonlySet<string> = new Set(['contracts', 'domain', 'client', 'gateway', 'web']);
+const postgresSetup = fileURLToPath(new URL('./libs/testkit/src/servers/vitest-setup.ts', import.meta.url));
 
 /** The vitest project every package shares: sources are resolved without a build (`@chat/source`). */
 export const chatVitest = (name: string): UserWorkspaceConfig =>
@@ -9,6 +14,7 @@ export const chatVitest = (name: string): UserWorkspaceConfig =>
       name,
       include: ['src/**/*.test.ts'],
       exclude: ['**/node_modules/**', '**/dist/**'],
+      globalSetup: withoutPostgres.has(name) ? [] : [postgresSetup],
       testTimeout: 30_000,
       hookTimeout: 60_000,
     },
