@@ -36,7 +36,6 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
   const wishes = new Map<string, string>();
   /** Lines wait until we are somewhere: the first channel is entered once the channels are known. */
   const arrived = Promise.withResolvers<void>();
-  let waitingLineCount = 0;
 
   const showPrompt = (): void => {
     const channel = current && client.channel(current);
@@ -171,11 +170,10 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
     hasArrived = true;
     const asked = byName(firstChannelName);
     const channel = asked?.role ? asked : (client.channels().find(({ role }) => role !== undefined) ?? asked);
-    if (!channel)
-      return say('-- you are in no channel yet: /channels shows what there is, /create makes one');
-    if (channel.role === undefined) await join(channel.name ?? '');
+    if (!channel) say('-- you are in no channel yet: /channels shows what there is, /create makes one');
+    else if (channel.role === undefined) await join(channel.name ?? '');
     else await enter(channel);
-    for (const text of early.splice(0)) sendText(text);
+    arrived.resolve();
   };
 
   const stateChanged = (state: ConnectionState): void => {
@@ -213,14 +211,10 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
   return {
     line: async (line: string): Promise<void> => {
       if (line.trim() === '') return;
-      waitingLineCount += 1;
       await arrived.promise;
-      waitingLineCount -= 1;
       if (line.startsWith('/')) await runCommand(line);
       else sendText(line);
       showPrompt();
     },
-    /** Lines that wait for the first connection, and commands without outcome. */
-    unfinishedCount: (): number => waitingLineCount + client.pendingCount(),
   };
 };

@@ -2,7 +2,7 @@
 
 import { dirname, join } from 'node:path';
 import { createChatClient } from '@chat/client/chat-client';
-import { type Conversation, createConversation } from './conversation.ts';
+import { createConversation } from './conversation.ts';
 import { createDevToken } from './dev-token.ts';
 import { openFileStorage } from './file-storage.ts';
 import { type ChatOptions, USAGE, parseOptions } from './options.ts';
@@ -19,9 +19,9 @@ const shuffled = <T>(items: readonly T[]): readonly T[] =>
     .sort((a, b) => a.order - b.order)
     .map(({ item }) => item);
 
-const untilFinished = async (conversation: Conversation): Promise<void> => {
+const untilNone = async (unfinishedCount: () => number): Promise<void> => {
   const endMs = Date.now() + LINGER_MS;
-  while (conversation.unfinishedCount() > 0 && Date.now() < endMs) {
+  while (unfinishedCount() > 0 && Date.now() < endMs) {
     await new Promise((resolve) => setTimeout(resolve, LINGER_STEP_MS));
   }
 };
@@ -43,8 +43,10 @@ const chat = async (options: ChatOptions, stack: StackAddresses): Promise<void> 
   const isPipe = !process.stdin.isTTY;
   /** Lines are worked through one after another. */
   let turn = Promise.resolve();
+  let openLineCount = 0;
+  const unfinishedCount = (): number => openLineCount + client.pendingCount();
   const finish = (): void => {
-    if (isPipe) void untilFinished(conversation).then(over.resolve);
+    if (isPipe) void untilNone(unfinishedCount).then(over.resolve);
     else over.resolve();
   };
   const terminal = createTerminal({
@@ -53,7 +55,8 @@ const chat = async (options: ChatOptions, stack: StackAddresses): Promise<void> 
     onLine: (line) => {
       // At a terminal /quit is obeyed at once, also while other lines still wait for a connection.
       if (!isPipe && line.trim() === '/quit') return over.resolve();
-      turn = turn.then(() => conversation.line(line));
+      openLineCount += 1;
+      turn = turn.then(() => conversation.line(line)).finally(() => (openLineCount -= 1));
     },
     onEnd: () => {
       if (!isPipe || !options.stay) finish();
@@ -77,10 +80,13 @@ const chat = async (options: ChatOptions, stack: StackAddresses): Promise<void> 
   );
   await client.start();
   await over.promise;
-  const pendingCount = conversation.unfinishedCount();
+  const pendingCount = client.pendingCount();
+  const unsaidCount = openLineCount;
   await client.stop();
   terminal.close();
   storage?.release();
+  if (unsaidCount > 0)
+    process.stdout.write(`! ${unsaidCount} lines were not said: there was no connection\n`);
   if (pendingCount > 0)
     process.stdout.write(`-- ${pendingCount} not yet persisted; kept and sent next time\n`);
 };
