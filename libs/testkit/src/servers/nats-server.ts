@@ -1,8 +1,8 @@
 /**
  * One nats-server with the accounts of deploy/nats on loopback.
  *
- * States: stopped → starting → running ⇄ paused → stopped. A server that was started without a port takes one
- * the system chooses and keeps it for every later start, so that clients find it again.
+ * States: stopped → starting → running ⇄ paused → stopped. A server that was started without a port takes a
+ * free one and keeps it for every later start, so that clients find it again.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Child, spawnChild } from './child-process.ts';
 import { findNatsServer, type Say } from './nats-binary.ts';
-import { delay, isPortFree } from './ports.ts';
+import { delay, freePort, isPortFree } from './ports.ts';
 import { ServerFault } from './server-fault.ts';
 import type { ServerHandle } from './server-handle.ts';
 
@@ -43,6 +43,8 @@ export type NatsServer = ServerHandle & {
 
 const START_TIMEOUT_MS = 20_000;
 const STOP_GRACE_MS = 10_000;
+/** For a port of its own choice that another process took first. */
+const START_TRY_COUNT = 5;
 /** A restarted server may find its port in TIME_WAIT or still held by the process that was just killed. */
 const PORT_WAIT_MS = 5_000;
 
@@ -84,7 +86,7 @@ const isHealthy = async (monitor: number): Promise<boolean> => {
   }
 };
 
-const faultOf = (tail: readonly string[], port: number | undefined): ServerFault => {
+const faultOf = (tail: readonly string[], port: number): ServerFault => {
   const text = tail.join('\n');
   if (text.includes('address already in use'))
     return new ServerFault(
@@ -96,7 +98,7 @@ const faultOf = (tail: readonly string[], port: number | undefined): ServerFault
   return new ServerFault('EXITED', `nats-server ended while starting: ${tail.slice(-3).join(' | ')}`);
 };
 
-const waitUntilReady = async (child: Child, portsFile: string, port: number | undefined): Promise<Ports> => {
+const waitUntilReady = async (child: Child, portsFile: string, port: number): Promise<Ports> => {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < deadline) {
     if (child.exit()) {
@@ -131,9 +133,7 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
   let child: Child | undefined;
   let isPaused = false;
 
-  const start = async (): Promise<void> => {
-    if (child && !child.exit()) return;
-    if (port !== undefined && child) await waitForFreePort(port);
+  const launch = async (at: number): Promise<void> => {
     await rm(portsDir, { recursive: true, force: true });
     await mkdir(portsDir, { recursive: true });
     const args = ['-c', options.configFile ?? defaultNatsConfig(), '-a', '127.0.0.1', '-sd', dataDir];
@@ -155,9 +155,24 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
     child = started;
     isPaused = false;
     const portsFile = join(portsDir, `nats-server_${started.pid}.ports`);
-    const ports = await waitUntilReady(started, portsFile, port);
+    const ports = await waitUntilReady(started, portsFile, at);
     port = ports.client;
     monitor = ports.monitor;
+  };
+  const start = async (): Promise<void> => {
+    if (child && !child.exit()) return;
+    if (port !== undefined) {
+      if (child) await waitForFreePort(port);
+      return launch(port);
+    }
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await launch(await freePort());
+      } catch (error) {
+        const isCollision = error instanceof ServerFault && error.code === 'PORT_TAKEN';
+        if (!isCollision || attempt === START_TRY_COUNT) throw error;
+      }
+    }
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (!child || child.exit()) return;
