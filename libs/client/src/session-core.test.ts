@@ -1,0 +1,467 @@
+import type { EventElement } from '@chat/contracts/events';
+import type { ServerFrame, WelcomeFrame } from '@chat/contracts/frames';
+import { describe, expect, it } from 'vitest';
+import { createOutbox } from './outbox.ts';
+import { ACK_EVERY_MS, REPLAY_HOLD_MS, STABLE_AFTER_MS, createSessionCore } from './session-core.ts';
+import type { ResumePoint, SessionEffect, SessionInput } from './session-types.ts';
+
+const channelA = '00000000-0000-7000-8000-00000000000a';
+const channelB = '00000000-0000-7000-8000-00000000000b';
+
+type Harness = ReturnType<typeof harness>;
+
+const harness = (options: { resumeFrom?: ResumePoint; random?: () => number } = {}) => {
+  const random = options.random ?? (() => 0.5);
+  const outbox = createOutbox(random);
+  const core = createSessionCore({
+    gatewayUrls: ['ws://one', 'ws://two'],
+    random,
+    outbox,
+    resumeFrom: options.resumeFrom ?? {},
+  });
+  let nowMs = 1_000_000;
+  const give = (input: SessionInput): readonly SessionEffect[] => core.handle(input, nowMs);
+  return {
+    core,
+    outbox,
+    give,
+    frame: (frame: ServerFrame) => give({ kind: 'frame', frame }),
+    pass: (ms: number) => ((nowMs += ms), give({ kind: 'wake' })),
+    nextWakeInMs: () => {
+      const at = core.nextWakeMs(nowMs);
+      return at === undefined ? undefined : at - nowMs;
+    },
+    submit: (id: string, channelId = channelA) => {
+      outbox.add({ id, name: 'message.send', data: { channelId, text: id }, submittedAtMs: nowMs }, false);
+      return give({ kind: 'wake' });
+    },
+  };
+};
+
+const welcome = (over: Partial<WelcomeFrame> = {}): ServerFrame =>
+  ({
+    t: 'welcome',
+    teamId: 'team',
+    userId: 'alice',
+    sessionId: 's',
+    epoch: 'e1',
+    head: 10,
+    resume: 'fresh',
+    heartbeatMs: 15_000,
+    limits: { frameMaxBytes: 65_536, textMaxBytes: 32_768, inFlightMaxCount: 256 },
+    ...over,
+  }) as ServerFrame;
+
+const event = (seq: number, over: Partial<EventElement> = {}): EventElement =>
+  ({
+    seq,
+    type: 'message.sent',
+    v: 1,
+    at: 1,
+    channelId: channelA,
+    channelSeq: seq,
+    commandId: `c${seq}`,
+    hash: 'h',
+    actor: 'bob',
+    data: { text: 'x' },
+    ...over,
+  }) as EventElement;
+
+const sentIds = (effects: readonly SessionEffect[]): readonly string[] =>
+  effects.flatMap((effect) => (effect.kind === 'send' && effect.frame.t === 'cmd' ? [effect.frame.id] : []));
+const kinds = (effects: readonly SessionEffect[]): readonly string[] => effects.map(({ kind }) => kind);
+const find = <K extends SessionEffect['kind']>(effects: readonly SessionEffect[], kind: K) =>
+  effects.find((effect): effect is Extract<SessionEffect, { kind: K }> => effect.kind === kind);
+
+const live = (h: Harness): void => {
+  h.give({ kind: 'start' });
+  h.give({ kind: 'opened' });
+  const effects = h.frame(welcome());
+  const snapshot = find(effects, 'snapshot');
+  if (snapshot) h.give({ kind: 'snapshot_done', snapshotId: snapshot.snapshotId });
+  expect(h.core.state().kind).toBe('live');
+};
+
+describe('connecting', () => {
+  it('says hello without a cursor, takes a snapshot at the head, and is live when it is done', () => {
+    const h = harness();
+    expect(find(h.give({ kind: 'start' }), 'open')?.gatewayUrl).toBe('ws://one');
+    expect(find(h.give({ kind: 'opened' }), 'send')?.frame).toEqual({ t: 'hello' });
+    const snapshot = find(h.frame(welcome()), 'snapshot');
+    expect(snapshot).toMatchObject({ epoch: 'e1', head: 10 });
+    expect(h.core.state().kind).toBe('snapshot');
+    h.give({ kind: 'snapshot_done', snapshotId: snapshot?.snapshotId ?? 0 });
+    expect(h.core.state().kind).toBe('live');
+    expect(h.core.cursor()).toEqual({ epoch: 'e1', seq: 10 });
+  });
+
+  it('waits with full jitter, 1 s doubling to 30 s, and goes to the next gateway each time', () => {
+    const h = harness({ random: () => 0.999999 });
+    let effects = h.give({ kind: 'start' });
+    const waits: number[] = [];
+    const urls: (string | undefined)[] = [];
+    for (let i = 0; i < 7; i += 1) {
+      urls.push(find(effects, 'open')?.gatewayUrl);
+      h.give({ kind: 'closed', closeCode: 1006, message: '' });
+      const state = h.core.state();
+      waits.push(state.kind === 'waiting' ? state.retryInMs : -1);
+      expect(h.nextWakeInMs()).toBe(waits.at(-1));
+      effects = h.pass(waits.at(-1) ?? 0);
+    }
+    expect(waits).toEqual([999, 1_999, 3_999, 7_999, 15_999, 29_999, 29_999]);
+    expect(urls).toEqual([
+      'ws://one',
+      'ws://two',
+      'ws://one',
+      'ws://two',
+      'ws://one',
+      'ws://two',
+      'ws://one',
+    ]);
+  });
+
+  it('starts the backoff anew only after a session that lasted', () => {
+    const h = harness({ random: () => 0.999999 });
+    const loseAfter = (ms: number): number => {
+      h.give({ kind: 'opened' });
+      h.frame(welcome());
+      h.pass(ms);
+      h.give({ kind: 'closed', closeCode: 4001, message: '' });
+      const state = h.core.state();
+      const waitMs = state.kind === 'waiting' ? state.retryInMs : -1;
+      h.pass(waitMs);
+      return waitMs;
+    };
+    h.give({ kind: 'start' });
+    expect([loseAfter(10), loseAfter(10), loseAfter(10)]).toEqual([999, 1_999, 3_999]);
+    expect(loseAfter(STABLE_AFTER_MS)).toBe(999);
+    expect(loseAfter(10)).toBe(1_999);
+  });
+
+  it.each([4500, 4501, 4502, 4999])('stops for good on close code %i', (closeCode) => {
+    const h = harness();
+    live(h);
+    h.give({ kind: 'closed', closeCode, message: 'why' });
+    expect(h.core.state()).toEqual({
+      kind: 'stopped',
+      reason: { kind: 'closed', closeCode, message: 'why' },
+    });
+    expect(h.nextWakeInMs()).toBeUndefined();
+  });
+
+  it.each([1000, 1001, 1006, 1011, 4000, 4004, 4499, 3000])('reconnects on close code %i', (closeCode) => {
+    const h = harness();
+    live(h);
+    h.give({ kind: 'closed', closeCode, message: '' });
+    expect(h.core.state().kind).toBe('waiting');
+  });
+
+  it('asks for a renewed token after the old one expired', () => {
+    const h = harness();
+    live(h);
+    h.give({ kind: 'closed', closeCode: 4004, message: '' });
+    expect(find(h.pass(30_000), 'open')?.renewToken).toBe(true);
+  });
+
+  it('gives up on a gateway that does not welcome it', () => {
+    const h = harness();
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    expect(kinds(h.pass(h.nextWakeInMs() ?? 0))).toContain('close');
+    expect(h.core.state().kind).toBe('waiting');
+  });
+
+  it('takes more than two heartbeats of silence for a dead connection', () => {
+    const h = harness();
+    live(h);
+    h.pass(20_000);
+    h.frame({ t: 'tick', seq: 11 });
+    h.pass(ACK_EVERY_MS);
+    expect(h.core.state().kind).toBe('live');
+    expect(kinds(h.pass(30_000))).toContain('close');
+    expect(h.core.state().kind).toBe('waiting');
+  });
+
+  it('moves to the next gateway at the slot that a draining one gave it, without a wait', () => {
+    const h = harness();
+    live(h);
+    h.frame({ t: 'draining', reconnectAfterMs: 7_000 });
+    expect(kinds(h.pass(6_999))).not.toContain('open');
+    const effects = h.pass(1);
+    expect(kinds(effects)).toContain('close');
+    expect(find(effects, 'open')?.gatewayUrl).toBe('ws://two');
+  });
+
+  it('keeps to the slot when the draining gateway closes early', () => {
+    const h = harness();
+    live(h);
+    h.frame({ t: 'draining', reconnectAfterMs: 7_000 });
+    h.pass(2_000);
+    h.give({ kind: 'closed', closeCode: 4000, message: 'draining' });
+    expect(h.core.state()).toMatchObject({ kind: 'waiting', retryInMs: 5_000 });
+  });
+
+  it('does not send what another user left in storage', () => {
+    const h = harness({ resumeFrom: { userId: 'carol' as never } });
+    h.submit('m1');
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    const effects = h.frame(welcome());
+    expect(sentIds(effects)).toEqual([]);
+    expect(h.core.state()).toEqual({ kind: 'stopped', reason: { kind: 'user_changed' } });
+    expect(h.outbox.size()).toBe(1);
+  });
+
+  it('does not sit out a wait when nudged', () => {
+    const h = harness();
+    h.give({ kind: 'start' });
+    h.give({ kind: 'closed', closeCode: 1006, message: '' });
+    expect(kinds(h.give({ kind: 'nudge' }))).toContain('open');
+  });
+});
+
+describe('resuming', () => {
+  const resume = (h: Harness, over: Partial<WelcomeFrame>): readonly SessionEffect[] => {
+    h.give({ kind: 'closed', closeCode: 1006, message: '' });
+    h.pass(30_000);
+    h.give({ kind: 'opened' });
+    return h.frame(welcome({ resume: 'replayed', ...over }));
+  };
+
+  it('says its cursor, replays to the head, and needs no second snapshot', () => {
+    const h = harness();
+    live(h);
+    h.frame({ t: 'events', events: [event(12)] });
+    h.give({ kind: 'closed', closeCode: 1006, message: '' });
+    h.pass(30_000);
+    expect(find(h.give({ kind: 'opened' }), 'send')?.frame).toEqual({
+      t: 'hello',
+      cursor: { epoch: 'e1', seq: 12 },
+    });
+    expect(kinds(h.frame(welcome({ resume: 'replayed', head: 15 })))).not.toContain('snapshot');
+    expect(h.core.state().kind).toBe('replaying');
+    h.frame({ t: 'events', events: [event(13)] });
+    expect(h.core.state().kind).toBe('replaying');
+    h.frame({ t: 'tick', seq: 15 });
+    expect(h.core.state().kind).toBe('live');
+  });
+
+  it('applies each event once, in order, whatever is sent twice', () => {
+    const h = harness();
+    live(h);
+    const first = h.frame({ t: 'events', events: [event(9), event(10), event(11), event(11), event(13)] });
+    expect(find(first, 'apply')?.events.map(({ seq }) => seq)).toEqual([11, 13]);
+    const second = h.frame({ t: 'events', events: [event(12), event(13), event(14)] });
+    expect(find(second, 'apply')?.events.map(({ seq }) => seq)).toEqual([14]);
+  });
+
+  it('moves its cursor by ticks, never back, and acknowledges at most once in a while', () => {
+    const h = harness();
+    live(h);
+    const acks: number[] = [];
+    const note = (effects: readonly SessionEffect[]): void => {
+      for (const effect of effects) {
+        if (effect.kind === 'send' && effect.frame.t === 'ack') acks.push(effect.frame.seq);
+      }
+    };
+    for (let seq = 11; seq <= 50; seq += 1) note(h.frame({ t: 'tick', seq }));
+    note(h.frame({ t: 'tick', seq: 20 }));
+    expect(h.core.cursor()?.seq).toBe(50);
+    note(h.pass(ACK_EVERY_MS));
+    expect(acks).toEqual([50]);
+    note(h.pass(ACK_EVERY_MS));
+    expect(acks).toEqual([50]);
+  });
+
+  it('takes a new snapshot when told, and forgets what belongs to an old epoch', () => {
+    const h = harness();
+    live(h);
+    const effects = resume(h, { resume: 'snapshot_required', reason: 'epoch_changed', epoch: 'e2', head: 5 });
+    expect(find(effects, 'welcome')?.isNewEpoch).toBe(true);
+    expect(find(effects, 'snapshot')).toMatchObject({ epoch: 'e2', head: 5, reason: 'epoch_changed' });
+    expect(h.core.cursor()).toEqual({ epoch: 'e2', seq: 5 });
+    expect(find(h.frame({ t: 'events', events: [event(6)] }), 'apply')?.events).toHaveLength(1);
+  });
+
+  it('still owes a snapshot that was cut off by a lost connection, and takes it once', () => {
+    const h = harness();
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    const snapshot = find(h.frame(welcome()), 'snapshot');
+    const effects = resume(h, { head: 10 });
+    expect(kinds(effects)).not.toContain('snapshot');
+    expect(h.core.state().kind).toBe('snapshot');
+    h.give({ kind: 'snapshot_done', snapshotId: snapshot?.snapshotId ?? 0 });
+    expect(h.core.state().kind).toBe('live');
+  });
+
+  it('takes a snapshot anew after the api said that the epoch is stale', () => {
+    const h = harness();
+    live(h);
+    h.give({ kind: 'epoch_stale' });
+    expect(h.core.state().kind).toBe('waiting');
+    h.pass(30_000);
+    h.give({ kind: 'opened' });
+    expect(kinds(h.frame(welcome({ resume: 'replayed' })))).toContain('snapshot');
+  });
+});
+
+describe('commands', () => {
+  it('leave one after another within a channel, side by side across channels', () => {
+    const h = harness();
+    live(h);
+    expect(sentIds(h.submit('a1'))).toEqual(['a1']);
+    expect(sentIds(h.submit('a2'))).toEqual([]);
+    expect(sentIds(h.submit('b1', channelB))).toEqual(['b1']);
+    expect(sentIds(h.frame({ t: 'accepted', id: 'a1' as never }))).toEqual(['a2']);
+  });
+
+  it('go again under the same id after 10 s of silence, until there is an outcome', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    expect(h.nextWakeInMs()).toBe(10_000);
+    expect(sentIds(h.pass(9_999))).toEqual([]);
+    expect(sentIds(h.pass(1))).toEqual(['a1']);
+    h.frame({ t: 'accepted', id: 'a1' as never });
+    expect(sentIds(h.pass(10_000))).toEqual(['a1']);
+    const effects = h.frame({ t: 'persisted', id: 'a1' as never, seq: 40, duplicate: true });
+    expect(find(effects, 'verdict')?.verdict).toEqual({
+      kind: 'persisted',
+      id: 'a1',
+      seq: 40,
+      duplicate: true,
+    });
+    expect(sentIds(h.pass(10_000))).toEqual([]);
+  });
+
+  it('go again in their order after a reconnect, before newer ones', () => {
+    const h = harness();
+    live(h);
+    for (const id of ['a1', 'a2']) {
+      h.submit(id);
+      h.frame({ t: 'accepted', id: id as never });
+    }
+    h.give({ kind: 'closed', closeCode: 1006, message: '' });
+    h.submit('a3');
+    h.pass(30_000);
+    h.give({ kind: 'opened' });
+    const order = [...sentIds(h.frame(welcome({ resume: 'replayed' })))];
+    for (const id of ['a1', 'a2', 'a3']) order.push(...sentIds(h.frame({ t: 'accepted', id: id as never })));
+    expect(order).toEqual(['a1', 'a2', 'a3']);
+  });
+
+  it('wait for a replay that may hold their outcome, but not for long', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    h.submit('b1', channelB);
+    h.give({ kind: 'closed', closeCode: 1006, message: '' });
+    h.pass(30_000);
+    h.give({ kind: 'opened' });
+    expect(sentIds(h.frame(welcome({ resume: 'replayed', head: 20 })))).toEqual([]);
+    const mine = event(11, { commandId: 'a1' as never, actor: 'alice' as never });
+    const effects = h.frame({ t: 'events', events: [mine] });
+    expect(find(effects, 'verdict')?.verdict).toMatchObject({ kind: 'persisted', id: 'a1', seq: 11 });
+    expect(h.nextWakeInMs()).toBeLessThanOrEqual(REPLAY_HOLD_MS);
+    expect(sentIds(h.pass(REPLAY_HOLD_MS))).toEqual(['b1']);
+  });
+
+  it('are settled by their own event, not by the event of another under the same id', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    h.frame({ t: 'events', events: [event(11, { commandId: 'a1' as never, actor: 'bob' as never })] });
+    expect(h.outbox.size()).toBe(1);
+    h.frame({ t: 'events', events: [event(12, { commandId: 'a1' as never, actor: 'alice' as never })] });
+    expect(h.outbox.size()).toBe(0);
+  });
+
+  it('are settled by a recorded rejection in the log', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    const refusal = event(11, {
+      type: 'command.rejected',
+      commandId: 'a1' as never,
+      actor: 'alice' as never,
+      data: { name: 'message.send', code: 'MSG_CHANNEL_NOT_FOUND', message: 'no' },
+    } as never);
+    expect(find(h.frame({ t: 'events', events: [refusal] }), 'verdict')?.verdict).toEqual({
+      kind: 'rejected',
+      id: 'a1',
+      seq: 11,
+      code: 'MSG_CHANNEL_NOT_FOUND',
+      message: 'no',
+    });
+  });
+
+  it('refused for the moment wait as told and go before later ones of their channel', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    h.submit('a2');
+    h.frame({
+      t: 'rejected',
+      id: 'a1',
+      code: 'RATE_LIMITED',
+      message: '',
+      retryable: true,
+      retryAfterMs: 3_000,
+    });
+    expect(h.nextWakeInMs()).toBe(3_000);
+    expect(sentIds(h.pass(2_999))).toEqual([]);
+    expect(sentIds(h.pass(1))).toEqual(['a1']);
+    expect(sentIds(h.frame({ t: 'accepted', id: 'a1' as never }))).toEqual(['a2']);
+  });
+
+  it('refused at the first send by the gateway for good are settled', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    const effects = h.frame({
+      t: 'rejected',
+      id: 'a1',
+      code: 'MSG_TEXT_EMPTY',
+      message: 'empty',
+      retryable: false,
+    });
+    expect(find(effects, 'verdict')?.verdict).toMatchObject({ kind: 'rejected', code: 'MSG_TEXT_EMPTY' });
+  });
+
+  it('refused by a gateway after an earlier send may have been stored are asked about, and hold their channel', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    h.frame({ t: 'accepted', id: 'a1' as never });
+    h.submit('a2');
+    h.frame({ t: 'accepted', id: 'a2' as never });
+    h.pass(10_000);
+    const refusal = { code: 'MSG_CHANNEL_NOT_FOUND', message: '', retryable: false } as const;
+    const effects = h.frame({ t: 'rejected', id: 'a1', ...refusal });
+    expect(find(effects, 'resolve')?.id).toBe('a1');
+    expect(find(effects, 'verdict')).toBeUndefined();
+    expect(sentIds(h.submit('a3'))).toEqual([]);
+    const verdict = { kind: 'persisted', id: 'a1', seq: 11, duplicate: true } as const;
+    expect(find(h.give({ kind: 'resolved', verdict }), 'verdict')?.verdict).toEqual(verdict);
+  });
+
+  it('stay within what the gateway takes at once', () => {
+    const h = harness();
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    h.frame(welcome({ limits: { frameMaxBytes: 1, textMaxBytes: 1, inFlightMaxCount: 2 } }));
+    const sent = ['1', '2', '3'].flatMap((id) => sentIds(h.submit(id, `channel-${id}`)));
+    expect(sent).toEqual(['1', '2']);
+    expect(sentIds(h.frame({ t: 'persisted', id: '1' as never, seq: 11 }))).toEqual(['3']);
+  });
+
+  it('ask to be written to storage before they are on the wire again after a loss', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    const effects = h.give({ kind: 'closed', closeCode: 1006, message: '' });
+    expect(find(effects, 'save')?.urgent).toBe(true);
+    expect(h.outbox.stored().map(({ id }) => id)).toEqual(['a1']);
+  });
+});
