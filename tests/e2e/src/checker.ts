@@ -138,11 +138,12 @@ const checkSends = (sends: readonly Send[], events: readonly TeamEvent[], report
     const event = messages.get(send.id);
     checkVerdict(send, event, report);
     if (send.verdict?.kind !== 'persisted' || !event || send.verdict.duplicate) continue;
-    const before = lastOf.get(send.sender) ?? 0;
+    const lane = `${send.sender} in ${send.channelId}`;
+    const before = lastOf.get(lane) ?? 0;
     if (event.seq <= before) {
-      report('SENDER_REORDERED', `${send.sender}: ${send.id} at ${event.seq} was sent after ${before}`);
+      report('SENDER_REORDERED', `${lane}: ${send.id} at ${event.seq} was sent after ${before}`);
     }
-    lastOf.set(send.sender, Math.max(before, event.seq));
+    lastOf.set(lane, Math.max(before, event.seq));
   }
 };
 

@@ -90,3 +90,17 @@ export const readStream = (nats: NatsAccess, partition: number): Promise<readonl
     }
     return rows;
   });
+
+export type StreamEnd = { readonly exists: boolean; readonly lastSeq: number; readonly messages: number };
+
+/** Where a stream stands; a stream that is missing stands at 0. */
+export const streamInfo = (nats: NatsAccess, stream: string): Promise<StreamEnd> =>
+  withJetStream(nats, async ({ jsm }) => {
+    try {
+      const { state } = await jsm.streams.info(stream);
+      return { exists: true, lastSeq: state.last_seq, messages: state.messages };
+    } catch (error) {
+      if (/not found/i.test(String(error))) return { exists: false, lastSeq: 0, messages: 0 };
+      throw error;
+    }
+  });

@@ -15,6 +15,8 @@ export type WireDevice = {
   readonly welcomes: readonly WelcomeFrame[];
   readonly closes: readonly Closed[];
   cursor(): Cursor | undefined;
+  /** Index in `gatewayUrls` of the gateway it is at, or was at last. */
+  gateway(): number;
   /** The socket of this moment, when it has been welcomed. */
   session(): WireSession | undefined;
   stop(): Promise<void>;
@@ -41,6 +43,7 @@ export const startWireDevice = (options: DeviceOptions): WireDevice => {
   let cursor = options.cursor;
   let current: WireSession | undefined;
   let welcomed = false;
+  let gateway = 0;
 
   const once = async (gatewayUrl: string): Promise<void> => {
     const session = await openWire({
@@ -72,7 +75,8 @@ export const startWireDevice = (options: DeviceOptions): WireDevice => {
 
   const run = async (): Promise<void> => {
     for (let attempt = 0; !stopping.signal.aborted; attempt += 1) {
-      const gatewayUrl = options.gatewayUrls[attempt % options.gatewayUrls.length] ?? '';
+      gateway = attempt % options.gatewayUrls.length;
+      const gatewayUrl = options.gatewayUrls[gateway] ?? '';
       await once(gatewayUrl).catch(() => undefined); // refused: the gateway is down, the next one is tried
       if (stopping.signal.aborted) return;
       await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS));
@@ -85,6 +89,7 @@ export const startWireDevice = (options: DeviceOptions): WireDevice => {
     welcomes,
     closes,
     cursor: () => cursor,
+    gateway: () => gateway,
     session: () => (welcomed ? current : undefined),
     stop: async () => {
       stopping.abort();
