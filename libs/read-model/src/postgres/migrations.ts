@@ -1,0 +1,11 @@
+/** The read model's migrations by name, in order. A name, once released, never changes. */
+
+import type { Migration } from 'kysely/migration';
+import * as readModel from './migrations/0001-read-model.ts';
+import { READ_SCHEMA, checkedSchema } from './schema.ts';
+
+/** For `migrate` of @chat/platform, which is to be given the same schema for its own tables. */
+export const readModelMigrations = (schema: string = READ_SCHEMA): Record<string, Migration> => {
+  checkedSchema(schema);
+  return { '0001-read-model': { up: (db) => readModel.up(db, schema) } };
+};
