@@ -16,6 +16,8 @@ export type AppSpec = {
   readonly env: AppEnvironment;
   readonly from: AppCode;
   readonly onLine?: (line: string) => void;
+  /** Told the pid of every process it starts, at once. */
+  readonly onPid?: (pid: number) => void;
   /** Default `main`: another entry beside it, for example `migrate`. */
   readonly entry?: string;
   /** For the runtime, for example `--cpu-prof`. */
@@ -71,6 +73,7 @@ export const spawnApp = async (spec: AppSpec): Promise<AppProcess> => {
     // A parent killed with -9 must not leave an app that holds a port for its 30 s of drain.
     deathSignal: 'KILL',
     ...(spec.onLine ? { onLine: spec.onLine } : {}),
+    ...(spec.onPid ? { onPid: spec.onPid } : {}),
   });
   const describe = (): string => child.tail().slice(-15).join('\n');
   return {

@@ -18,6 +18,8 @@ export type ChildSpec = {
   /** Signal the kernel sends this child when the thread that started it dies (Linux). Default SIGTERM. */
   readonly deathSignal?: 'TERM' | 'INT' | 'KILL';
   readonly onLine?: (line: string) => void;
+  /** Told as soon as the process exists, before anything else is awaited: for pid files. */
+  readonly onPid?: (pid: number) => void;
 };
 
 export type Child = {
@@ -60,6 +62,7 @@ export const spawnChild = async (spec: ChildSpec): Promise<Child> => {
     ...(spec.uid === undefined ? {} : { uid: spec.uid }),
     ...(spec.gid === undefined ? {} : { gid: spec.gid }),
   });
+  if (child.pid !== undefined) spec.onPid?.(child.pid);
   const tail: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {

@@ -30,6 +30,8 @@ export type NatsServerOptions = {
   readonly configFile?: string;
   readonly extraArgs?: readonly string[];
   readonly onLine?: (line: string) => void;
+  /** Told the pid of every process it starts, at once. */
+  readonly onPid?: (pid: number) => void;
   readonly say?: Say;
 };
 
@@ -151,6 +153,7 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
       args,
       env: { PATH: process.env.PATH, HOME: dataDir, ...natsPasswordEnv(credentials) },
       ...(options.onLine ? { onLine: options.onLine } : {}),
+      ...(options.onPid ? { onPid: options.onPid } : {}),
     });
     child = started;
     isPaused = false;

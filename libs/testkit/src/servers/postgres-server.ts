@@ -26,6 +26,8 @@ export type PostgresServerOptions = {
   /** Further `-c name=value` settings. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly onLine?: (line: string) => void;
+  /** Told the pid of every process it starts, at once. */
+  readonly onPid?: (pid: number) => void;
 };
 
 export type PostgresServer = ServerHandle & {
@@ -174,6 +176,7 @@ const launch = async (
       deathSignal: 'INT', // fast shutdown
       ...binaries.runAs,
       ...(options.onLine ? { onLine: options.onLine } : {}),
+      ...(options.onPid ? { onPid: options.onPid } : {}),
     });
     const running = { child, port };
     try {
