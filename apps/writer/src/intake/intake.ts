@@ -1,0 +1,151 @@
+/**
+ * The commands of one owned partition, in stream order, from the committed position on.
+ *
+ * States: reading → (buffer full: paused → reading) → (doubt: verifying → reading | rereading from 1) → stopped.
+ *
+ * Bound: INTAKE_MAX_COUNT messages or INTAKE_MAX_BYTES; overflow pauses the feed, nothing is dropped.
+ *
+ * After any doubt (consumer recreated, reconnect, stream made anew) the broker may have lost its tail and given
+ * the same numbers to other commands. Until the last message we saw is found unchanged in the stream, nothing is
+ * handed out: a position committed past a replaced command would lose it. If it is gone or another, everything is
+ * read again from the first message; commands that are done meet the unique index.
+ */
+
+import { cmdStream } from '@chat/contracts/streams';
+import { Deque } from '@chat/platform/deque';
+import { reasonOf } from '@chat/platform/faults';
+import type { Logger } from '@chat/platform/log';
+import type { FeedMessage, OrderedFeed } from '@chat/platform/nats/ordered-feed';
+import { pause } from '@chat/platform/resilience/backoff';
+import type { IntakeMessage } from './decode-command.ts';
+import { type Position, verifyPosition } from './verify-position.ts';
+
+export const INTAKE_MAX_COUNT = 8_192;
+export const INTAKE_MAX_BYTES = 32 * 1024 * 1024;
+const VERIFY_RETRY_MS = 250;
+
+export type Intake = {
+  readonly start: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+  /** Moves up to `maxCount` messages to `into`; none while the position is in doubt. */
+  readonly take: (maxCount: number, into: (message: IntakeMessage) => void) => number;
+  readonly waitingCount: () => number;
+  /** The stream's present state is in doubt: verify before anything else is handed out. */
+  readonly doubt: (reason: string) => void;
+};
+
+export type IntakeDeps = {
+  readonly p: number;
+  /** The last committed command; reading begins after it. */
+  readonly position: Position;
+  readonly createFeed: (options: {
+    readonly stream: string;
+    readonly startSeq: number;
+    readonly onMessage: (message: FeedMessage) => void;
+    readonly onReset: (reason: string) => void;
+  }) => OrderedFeed;
+  readonly verify: (position: Position) => ReturnType<typeof verifyPosition>;
+  readonly wake: () => void;
+  readonly log: Logger;
+  readonly maxCount?: number;
+};
+
+export const createIntake = (deps: IntakeDeps): Intake => {
+  const { p, wake, log, maxCount: boundCount = INTAKE_MAX_COUNT } = deps;
+  const queue = new Deque<IntakeMessage>(1_024);
+  const stopping = new AbortController();
+  let queuedBytes = 0;
+  let isPaused = false;
+  let doubts = 0;
+  let verifying: Promise<void> | undefined;
+  let lastSeq = deps.position.seq;
+  let lastMsgId: () => string = () => deps.position.msgId;
+
+  const onMessage = (message: FeedMessage): void => {
+    const { seq, subject, data, headers } = message;
+    const msgId = (): string => headers?.get('Nats-Msg-Id') ?? '';
+    queue.push({ seq, subject, data, msgId });
+    queuedBytes += data.byteLength;
+    lastSeq = seq;
+    lastMsgId = msgId;
+    if (!isPaused && (queue.size >= boundCount || queuedBytes >= INTAKE_MAX_BYTES)) {
+      isPaused = true;
+      feed.pause();
+    }
+    if (queue.size === 1) wake();
+  };
+
+  const doubt = (reason: string): void => {
+    doubts += 1;
+    if (stopping.signal.aborted) return;
+    log.debug({ partition: p, reason }, 'command position in doubt');
+    verifying ??= verifyUntilSure().finally(() => {
+      verifying = undefined;
+      wake();
+    });
+  };
+
+  const verifyUntilSure = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      const seen = doubts;
+      try {
+        const verdict = await deps.verify({ seq: lastSeq, msgId: lastMsgId() });
+        if (seen !== doubts) continue;
+        if (verdict === 'lost') rereadAll();
+        return;
+      } catch (error) {
+        log.debug({ partition: p, reason: reasonOf(error) }, 'command position not verified yet');
+        await pause(VERIFY_RETRY_MS, stopping.signal);
+      }
+    }
+  };
+
+  const rereadAll = (): void => {
+    log.warn({ partition: p, seq: lastSeq }, 'the command stream lost its tail; reading it again from the first');
+    queue.clear();
+    queuedBytes = 0;
+    lastSeq = 0;
+    lastMsgId = () => '';
+    feed.restartFrom(1);
+    if (isPaused) {
+      isPaused = false;
+      feed.resume();
+    }
+  };
+
+  const feed = deps.createFeed({
+    stream: cmdStream(p),
+    startSeq: deps.position.seq + 1,
+    onMessage,
+    onReset: doubt,
+  });
+
+  return {
+    start: () => feed.start(),
+    stop: async () => {
+      stopping.abort();
+      await feed.stop();
+      await verifying;
+      queue.clear();
+    },
+    take: (maxCount, into) => {
+      if (verifying) return 0;
+      let count = 0;
+      for (; count < maxCount; count += 1) {
+        const message = queue.shift();
+        if (!message) break;
+        queuedBytes -= message.data.byteLength;
+        into(message);
+      }
+      if (isPaused && queue.size <= boundCount / 2 && queuedBytes <= INTAKE_MAX_BYTES / 2) {
+        isPaused = false;
+        feed.resume();
+        // Nobody watched the stream meanwhile.
+        doubt('resumed');
+      }
+      return count;
+    },
+    waitingCount: () => (verifying ? 0 : queue.size),
+    doubt,
+  };
+};

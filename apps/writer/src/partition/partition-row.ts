@@ -1,0 +1,101 @@
+/** Reading and marking the row of a partition: lease, position and next event number in one (ADR 2). */
+
+import { FencedFault } from '@chat/platform/faults';
+import type { Statement } from '../postgres/session.ts';
+import type { RelayEvent } from '../relay/relay.ts';
+
+export type Query = <Row>(statement: Statement) => Promise<Row[]>;
+
+export type PartitionRow = {
+  readonly p: number;
+  readonly ownerEpoch: number;
+  readonly epoch: string;
+  readonly cmdSeq: number;
+  readonly cmdMsgId: string;
+  readonly nextId: number;
+  /** How often the partition was opened at this very position, this time included. */
+  readonly openCount: number;
+};
+
+type RawRow = Record<'owner_epoch' | 'epoch' | 'cmd_seq' | 'cmd_msg_id' | 'next_id', string> & {
+  readonly open_count: number;
+};
+
+const openText = `
+UPDATE partition SET open_count = CASE WHEN open_cmd_seq = cmd_seq THEN open_count + 1 ELSE 1 END, open_cmd_seq = cmd_seq
+WHERE p = $1 AND owner = $2 AND owner_epoch = $3
+RETURNING owner_epoch, epoch, cmd_seq, cmd_msg_id, next_id, open_count`;
+
+/** Throws FencedFault when the lease is not (any longer) `owner`'s under `ownerEpoch`. */
+export const openPartitionRow = async (
+  query: Query,
+  p: number,
+  owner: string,
+  ownerEpoch: number,
+): Promise<PartitionRow> => {
+  const [row] = await query<RawRow>({ text: openText, values: [p, owner, ownerEpoch] });
+  if (!row) throw new FencedFault(`partition ${p} is not owned under epoch ${ownerEpoch}`);
+  return {
+    p,
+    ownerEpoch,
+    epoch: row.epoch,
+    cmdSeq: Number(row.cmd_seq),
+    cmdMsgId: row.cmd_msg_id,
+    nextId: Number(row.next_id),
+    openCount: row.open_count,
+  };
+};
+
+/** `reason` undefined clears the mark. While it stands, `commit_batch` refuses the partition. */
+export const markHalted = async (query: Query, p: number, ownerEpoch: number, reason?: string): Promise<void> => {
+  await query({
+    text: 'UPDATE partition SET halted = $3 WHERE p = $1 AND owner_epoch = $2 AND halted IS DISTINCT FROM $3',
+    values: [p, ownerEpoch, reason ?? null],
+  });
+};
+
+type EventRow = { readonly id: string; readonly team_id: string; readonly scope: string; readonly payload: string };
+
+/** Rows of the event log as the relay sends them, ascending. */
+export const readEventRows = async (
+  query: Query,
+  p: number,
+  from: number,
+  to: number,
+): Promise<readonly RelayEvent[]> => {
+  const rows = await query<EventRow>({
+    name: 'read_event_rows',
+    text: 'SELECT id, team_id, scope, payload FROM event_log WHERE p = $1 AND id BETWEEN $2 AND $3 ORDER BY id',
+    values: [p, from, to],
+  });
+  return rows.map((row) => ({
+    seq: Number(row.id),
+    subject: `evt.${p}.${row.team_id}.${row.scope}`,
+    payload: row.payload,
+  }));
+};
+
+/**
+ * Number of the oldest event that is not older than `sinceMs`, or `nextId` when there is none: `at` grows with
+ * the number but for small clock steps, so a binary search over the primary key will do.
+ */
+export const oldestEventSince = async (
+  query: Query,
+  p: number,
+  nextId: number,
+  sinceMs: number,
+): Promise<number> => {
+  let low = 1;
+  let high = nextId;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const [row] = await query<{ at: string }>({
+      name: 'event_at',
+      text: 'SELECT at FROM event_log WHERE p = $1 AND id >= $2 ORDER BY id LIMIT 1',
+      values: [p, middle],
+    });
+    if (row && Number(row.at) < sinceMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};
