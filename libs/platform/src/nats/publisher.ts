@@ -12,8 +12,14 @@ import { type Msg, type NatsConnection, nuid } from '@nats-io/nats-core';
 import { type PubAckResult, parsePubAck } from './pub-ack.ts';
 import { type EncodedHeaders, asMsgHdrs } from './raw-headers.ts';
 
-export type { EncodedHeaders } from './raw-headers.ts';
-export type { PubAckResult } from './pub-ack.ts';
+export {
+  type EncodedHeaders,
+  RawHeaders,
+  encodeHeaders,
+  expectedLastSeqHeader,
+  msgIdHeader,
+} from './raw-headers.ts';
+export { type PubAckResult, lastSeqOfRefusal } from './pub-ack.ts';
 
 export type PublisherOptions = {
   readonly nc: NatsConnection;
