@@ -100,6 +100,19 @@ const writeNumber = (bytes: Buffer, at: number, value: number): void => {
   }
 };
 
+/** For the test of the load client's own checks: every 50th message of a channel is lost or doubled on purpose. */
+const mischief = process.env.RAW_MISCHIEF;
+const MISCHIEF_EVERY_COUNT = 50;
+
+const onCommand = (template: Template, message: Uint8Array): void => {
+  const { channel } = template;
+  channel.seq += 1;
+  const isHit = mischief !== undefined && channel.seq % MISCHIEF_EVERY_COUNT === 0;
+  if (isHit && mischief === 'lose') return;
+  queue(template, message);
+  if (isHit && mischief === 'double') queue(template, message);
+};
+
 const queue = ({ channel, bytes, at }: Template, message: Uint8Array): void => {
   const { frame } = channel;
   const tail = message.subarray(TEXT_AT);
@@ -113,7 +126,7 @@ const queue = ({ channel, bytes, at }: Template, message: Uint8Array): void => {
   frame.set(bytes, start);
   frame.set(message.subarray(ID_AT, ID_AT + UUID_LENGTH), start + at.id);
   writeNumber(frame, start + at.seq, (seq += 1));
-  writeNumber(frame, start + at.channelSeq, (channel.seq += 1));
+  writeNumber(frame, start + at.channelSeq, channel.seq);
   frame.set(tail, start + at.data);
   channel.frameBytes = start + at.data + tail.length;
 };
@@ -134,7 +147,7 @@ app.ws<Session>('/*', {
   open: (ws) => (ws.getUserData().template = undefined),
   message: (ws, message) => {
     const { template } = ws.getUserData();
-    if (template) queue(template, new Uint8Array(message));
+    if (template) onCommand(template, new Uint8Array(message));
     else hello(ws, message);
   },
   dropped: () => process.send?.({ kind: 'dropped' }),
