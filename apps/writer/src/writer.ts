@@ -270,6 +270,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
       await purge.stop();
       // The batch under way commits; what is queued is read again by the next owner.
       await loop.stop();
+      log.info({ batchCount: loop.batchCount() }, 'batches committed by this process');
       await supervisor.stop();
       for (const subscription of served.values()) subscription.unsubscribe();
       await lease.stop();

@@ -11,7 +11,7 @@
  * read again from the first message; commands that are done meet the unique index.
  */
 
-import { cmdStream } from '@chat/contracts/streams';
+import { HEADER_MSG_ID, cmdStream } from '@chat/contracts/streams';
 import { Deque } from '@chat/platform/deque';
 import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
@@ -62,8 +62,9 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   let lastMsgId: () => string = () => deps.position.msgId;
 
   const onMessage = (message: FeedMessage): void => {
-    const { seq, subject, data, headers } = message;
-    const msgId = (): string => headers?.get('Nats-Msg-Id') ?? '';
+    const { seq, subject, data } = message;
+    // Parsing headers costs more than deciding: only when somebody asks.
+    const msgId = (): string => message.headers?.get(HEADER_MSG_ID) ?? '';
     queue.push({ seq, subject, data, msgId });
     queuedBytes += data.byteLength;
     lastSeq = seq;

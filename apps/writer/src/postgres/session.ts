@@ -52,6 +52,11 @@ export const createPgSession = ({ url, name, log, onConnected, onLost }: PgSessi
   let reason: string | undefined = 'not connected yet';
   let attempt = 0;
   let connecting: Promise<void> | undefined;
+  /** The query under way; never rejects. */
+  let busy: Promise<void> | undefined;
+  const free = (): void => {
+    busy = undefined;
+  };
 
   const connectOnce = async (): Promise<pg.Client> => {
     const fresh = new pg.Client({
@@ -119,10 +124,13 @@ export const createPgSession = ({ url, name, log, onConnected, onLost }: PgSessi
       await last?.end();
     },
     query: async <Row>(statement: Statement): Promise<Row[]> => {
+      // One at a time, in the order of the calls: a connection has one conversation.
+      while (busy) await busy;
       if (stopping.signal.aborted) throw new StoppedFault(`PostgreSQL session ${name}`);
       if (!client) throw new UnavailableFault(`PostgreSQL: ${reason ?? 'not connected'}`);
-      const result = await client.query<Row & pg.QueryResultRow>(statement as pg.QueryConfig);
-      return result.rows;
+      const running = client.query<Row & pg.QueryResultRow>(statement as pg.QueryConfig);
+      busy = running.then(free, free);
+      return (await running).rows;
     },
     generation: () => (client ? generation : undefined),
     drop: (why) => {

@@ -16,7 +16,8 @@ import { ERR_WRONG_LAST_SEQUENCE } from '@chat/contracts/streams';
 import { Deque } from '@chat/platform/deque';
 import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
-import { type PubAckResult, type WindowedPublisher, expectedLastSeqHeader } from '@chat/platform/nats/publisher';
+import type { PubAckResult, WindowedPublisher } from '@chat/platform/nats/publisher';
+import { expectedLastSeqHeader } from '@chat/platform/nats/raw-headers';
 import { backoffMs, pause } from '@chat/platform/resilience/backoff';
 import type { FaultPoints } from '../fault-points.ts';
 
