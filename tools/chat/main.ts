@@ -2,8 +2,9 @@
 
 import { dirname, join } from 'node:path';
 import { createChatClient } from '@chat/client/chat-client';
+import { createDevToken } from '@chat/client/dev-token';
 import { createConversation } from './conversation.ts';
-import { createDevToken } from './dev-token.ts';
+
 import { openFileStorage } from './file-storage.ts';
 import { type ChatOptions, USAGE, parseOptions } from './options.ts';
 import { type StackAddresses, readStackFile } from './stack-file.ts';
