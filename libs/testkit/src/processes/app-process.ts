@@ -22,6 +22,8 @@ export type AppSpec = {
   readonly entry?: string;
   /** For the runtime, for example `--cpu-prof`. */
   readonly nodeArgs?: readonly string[];
+  /** Default 35 s: the app's own grace (design: 30 s) and a little more. */
+  readonly stopGraceMs?: number;
 };
 
 export type AppProcess = {
@@ -38,7 +40,6 @@ export type AppProcess = {
   readonly exit: () => Exit | undefined;
 };
 
-/** The app's own grace is 30 s (design); a little more, then it is killed. */
 const STOP_GRACE_MS = 35_000;
 const READY_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 25;
@@ -84,7 +85,7 @@ export const spawnApp = async (spec: AppSpec): Promise<AppProcess> => {
     kill: child.signal,
     pause: () => child.signal('SIGSTOP'),
     resume: () => child.signal('SIGCONT'),
-    stop: (graceMs = STOP_GRACE_MS) => {
+    stop: (graceMs = spec.stopGraceMs ?? STOP_GRACE_MS) => {
       child.signal('SIGCONT');
       return child.end('SIGTERM', graceMs);
     },

@@ -1,0 +1,15 @@
+/** Makes sure that the servers the tests start can be had, before any test: one clear sentence instead of many failures. */
+
+import { findNatsServer } from '@chat/testkit/servers/nats-binary';
+import { findPostgres } from '@chat/testkit/servers/postgres-binaries';
+import { createSteps } from './lib/steps.mjs';
+
+const steps = createSteps();
+try {
+  const nats = await steps.step('find nats-server (2.14 or newer)', findNatsServer);
+  const { postgres } = await steps.step('find PostgreSQL', findPostgres);
+  steps.say(`  nats-server: ${nats}\n  PostgreSQL: ${postgres}`);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
