@@ -1,0 +1,119 @@
+/**
+ * Commands whose outcome a session here waits for. The feed tells most of them: the first event of a command carries
+ * its id, hash and actor. Bound: each session's own `inFlightMaxCount`; a closed session's waiters are forgotten
+ * KEEP_CLOSED_MS later (until then they keep its messages from being counted twice by the limits).
+ */
+
+import { actorOfKey, peekCommandKey, peekHead, peekIsType } from '../feed/event-peek.ts';
+import type { MessageLimit } from '../limits/message-limit.ts';
+import { parseEvent } from '../membership/membership-events.ts';
+import { persistedFrame, rejectedFrame } from '../session/server-frames.ts';
+import type { Session } from '../session/session.ts';
+import type { Waiter } from './waiter.ts';
+
+const KEEP_CLOSED_MS = 30_000;
+
+export type OutcomesDeps = {
+  readonly limit: MessageLimit;
+  readonly sendSoon: (session: Session, frame: string) => void;
+  readonly nowMs: () => number;
+};
+
+export type Outcomes = {
+  add(waiter: Waiter): void;
+  /** Forgets the waiter and frees its place in the session, without an answer. */
+  remove(waiter: Waiter): void;
+  /** Answers the waiter. */
+  persisted(waiter: Waiter, seq: number, isRepeat: boolean): void;
+  rejected(waiter: Waiter, frame: string): void;
+  /** Looks at an event that is being flushed. */
+  observe(seq: number, data: Buffer): void;
+  forgetClosed(session: Session): void;
+  readonly size: number;
+};
+
+export const createOutcomes = ({ limit, sendSoon, nowMs }: OutcomesDeps): Outcomes => {
+  const byKey = new Map<string, Waiter>();
+
+  const remove = (waiter: Waiter): void => {
+    if (waiter.state === 'done') return;
+    waiter.state = 'done';
+    waiter.session.pendingCount -= 1;
+    const first = byKey.get(waiter.key);
+    if (first === waiter) {
+      if (waiter.next) byKey.set(waiter.key, waiter.next);
+      else byKey.delete(waiter.key);
+      return;
+    }
+    for (let at = first; at; at = at.next) {
+      if (at.next === waiter) at.next = waiter.next;
+    }
+  };
+
+  const answer = (waiter: Waiter, frame: string): void => {
+    if (waiter.state === 'done') return;
+    remove(waiter);
+    if (waiter.session.isJoined) sendSoon(waiter.session, frame);
+  };
+
+  const persisted = (waiter: Waiter, seq: number, isRepeat: boolean): void =>
+    answer(waiter, persistedFrame(waiter.id, seq, isRepeat));
+
+  /** Every waiter of the key has its answer in this one event; only the first that is no repeat made it. */
+  const settle = (first: Waiter, seq: number, head: string, data: Buffer): void => {
+    const isRejection = peekIsType(head, 'command.rejected');
+    const event = isRejection ? parseEvent(data) : undefined;
+    let isTaken = false;
+    for (let waiter: Waiter | undefined = first; waiter;) {
+      const { next }: Waiter = waiter;
+      if (event?.type === 'command.rejected') {
+        const { code, message } = event.data;
+        answer(waiter, rejectedFrame(waiter.id, code, { message, seq }));
+      } else {
+        const isRepeat: boolean = waiter.isRepeat || isTaken;
+        isTaken ||= !isRepeat;
+        persisted(waiter, seq, isRepeat);
+      }
+      waiter = next;
+    }
+  };
+
+  const observe = (seq: number, data: Buffer): void => {
+    if (byKey.size === 0 && limit.isEmpty) return;
+    const head = peekHead(data);
+    const key = peekCommandKey(head);
+    if (key === '') return;
+    const waiter = byKey.get(key);
+    if (waiter) settle(waiter, seq, head, data);
+    else if (peekIsType(head, 'message.sent')) limit.seen(actorOfKey(key), nowMs());
+  };
+
+  return {
+    add: (waiter) => {
+      waiter.session.pendingCount += 1;
+      const first = byKey.get(waiter.key);
+      if (!first) {
+        byKey.set(waiter.key, waiter);
+        return;
+      }
+      let last = first;
+      while (last.next) last = last.next;
+      last.next = waiter;
+    },
+    remove,
+    persisted,
+    rejected: answer,
+    observe,
+    forgetClosed: (session) => {
+      const left = [...session.queue, ...session.unresolved];
+      if (left.length === 0) return;
+      const timer = setTimeout(() => {
+        for (const waiter of left) remove(waiter);
+      }, KEEP_CLOSED_MS);
+      timer.unref();
+    },
+    get size() {
+      return byKey.size;
+    },
+  };
+};

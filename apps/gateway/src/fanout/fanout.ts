@@ -1,0 +1,104 @@
+/**
+ * From the tail to the sockets. Events are taken in sequence order; consecutive events of one scope become one frame
+ * and one `publish`. Order that must hold:
+ * - a `u_` event is published, *then* it changes subscriptions: what came before it reached the old members, what
+ *   comes after reaches the new ones;
+ * - sessions that lost a frame leave their topics before the next publish (nothing later may overtake the gap).
+ * Bound: one call hands out at most TURN_DELIVERY_COUNT deliveries, the rest goes on in the next turn, so that
+ * sockets are written in between and uWS need not drop.
+ */
+
+import { EVENTS_PREFIX, EVENTS_SUFFIX } from '@chat/contracts/frames';
+import type { Partition } from '../feed/partition.ts';
+import type { Scope } from '../feed/tail.ts';
+
+const TURN_DELIVERY_COUNT = 20_000;
+/** A joined frame is closed at this size; a larger single event stands alone. */
+const FRAME_JOIN_MAX_BYTES = 60 * 1024;
+const SCRATCH_BYTES = 384 * 1024;
+
+export type FanoutDeps = {
+  readonly publish: (topic: string, frame: Uint8Array) => void;
+  /** Sees every event before it counts as flushed: pending outcomes and limits. */
+  readonly observe: (partition: Partition, seq: number, data: Buffer) => void;
+  /** A `u_` event of a user with sessions here; it has just been published. */
+  readonly applyUserEvent: (partition: Partition, scope: Scope, seq: number, data: Buffer) => void;
+  /** Takes sessions that lost a frame out of their topics. */
+  readonly leaveDropped: () => void;
+  readonly nowMs: () => number;
+};
+
+export type Fanout = {
+  /** Flushes what the partition's tail holds; true when there is more for another turn. */
+  flush(partition: Partition): boolean;
+};
+
+/** Joins encoded events into one `events` frame in a reused buffer. */
+export const createFrameJoiner = () => {
+  const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
+  const prefixLength = scratch.write(EVENTS_PREFIX, 0, 'latin1');
+  let length = prefixLength;
+  return {
+    get isEmpty(): boolean {
+      return length === prefixLength;
+    },
+    /** Whether the event fits in; an empty frame takes any event. */
+    fits: (data: Buffer): boolean =>
+      length === prefixLength || length + data.length + 1 <= FRAME_JOIN_MAX_BYTES,
+    add: (data: Buffer): void => {
+      if (length > prefixLength) scratch[length++] = 0x2c;
+      scratch.set(data, length);
+      length += data.length;
+    },
+    /** The finished frame, valid until the next `add`. */
+    take: (): Uint8Array => {
+      const end = length + scratch.write(EVENTS_SUFFIX, length, 'latin1');
+      length = prefixLength;
+      return scratch.subarray(0, end);
+    },
+  };
+};
+
+export const createFanout = (deps: FanoutDeps): Fanout => {
+  const joiner = createFrameJoiner();
+
+  const endRun = (scope: Scope | undefined, nowMs: number): void => {
+    if (scope === undefined || joiner.isEmpty) return;
+    scope.publishedAtMs = nowMs;
+    deps.publish(scope.subject, joiner.take());
+    deps.leaveDropped();
+  };
+
+  const flush = (partition: Partition): boolean => {
+    if (partition.isHeld) return false;
+    const { tail } = partition;
+    const nowMs = deps.nowMs();
+    let budget = TURN_DELIVERY_COUNT;
+    let run: Scope | undefined;
+    let seq = partition.flushedSeq;
+    deps.leaveDropped();
+    while (seq < tail.lastSeq && budget > 0) {
+      seq += 1;
+      const scope = tail.scopeOf(seq);
+      const data = tail.dataOf(seq);
+      if (scope.subscriberCount > 0) {
+        if (scope !== run || !joiner.fits(data)) endRun(run, nowMs);
+        run = scope;
+        joiner.add(data);
+        budget -= scope.subscriberCount;
+      }
+      budget -= 1;
+      deps.observe(partition, seq, data);
+      if (scope.kind === 'u' && scope.sessions.size > 0) {
+        endRun(run, nowMs);
+        partition.flushedTo(seq);
+        deps.applyUserEvent(partition, scope, seq, data);
+      }
+    }
+    endRun(run, nowMs);
+    partition.flushedTo(seq);
+    return seq < tail.lastSeq;
+  };
+
+  return { flush };
+};

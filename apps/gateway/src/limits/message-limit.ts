@@ -1,0 +1,80 @@
+/**
+ * Messages per user, across sockets and gateways without gossip: each gateway counts what its own sessions send and
+ * what it sees in the feed from these users but did not send itself. A burst and a sustained bucket; both must have a
+ * token. What came by another way may drive a bucket below zero, down to minus its capacity.
+ * Bound: USERS_MAX_COUNT users are remembered; the least recently used is forgotten (and starts full again).
+ */
+
+import type { UserId } from '@chat/contracts/ids';
+import { type Bucket, type BucketShape, fullBucket, refill, waitMs } from './token-bucket.ts';
+
+const USERS_MAX_COUNT = 100_000;
+
+export type MessageLimitConfig = {
+  readonly burstCount: number;
+  readonly burstMs: number;
+  readonly sustainedPerMinuteCount: number;
+};
+
+export type MessageLimit = {
+  /** Takes a token: 0, or how long to wait until there is one. */
+  take(userId: UserId, nowMs: number): number;
+  /** A message of this user that another gateway or the api took. Only users remembered here are counted. */
+  seen(userId: UserId, nowMs: number): void;
+  /** Whether there is anybody to count for. */
+  readonly isEmpty: boolean;
+};
+
+type Entry = { readonly burst: Bucket; readonly sustained: Bucket };
+
+export const createMessageLimit = (config: MessageLimitConfig): MessageLimit => {
+  const burst: BucketShape = {
+    capacityCount: config.burstCount,
+    refillPerMs: config.burstCount / config.burstMs,
+  };
+  const sustained: BucketShape = {
+    capacityCount: config.sustainedPerMinuteCount,
+    refillPerMs: config.sustainedPerMinuteCount / 60_000,
+  };
+  // A Map keeps insertion order: the first is the one longest not re-inserted. Re-inserting on each message would be
+  // dear, so an entry is moved only when it is older than a sweep's worth; eviction may then take a fairly old one.
+  const entries = new Map<UserId, Entry>();
+
+  const entryOf = (userId: UserId, nowMs: number): Entry => {
+    let entry = entries.get(userId);
+    if (!entry) {
+      if (entries.size >= USERS_MAX_COUNT) {
+        const oldest = entries.keys().next().value;
+        if (oldest !== undefined) entries.delete(oldest);
+      }
+      entry = { burst: fullBucket(burst, nowMs), sustained: fullBucket(sustained, nowMs) };
+      entries.set(userId, entry);
+    } else if (nowMs - entry.burst.atMs > 60_000) {
+      entries.delete(userId);
+      entries.set(userId, entry);
+    }
+    refill(entry.burst, burst, nowMs);
+    refill(entry.sustained, sustained, nowMs);
+    return entry;
+  };
+
+  return {
+    take: (userId, nowMs) => {
+      const entry = entryOf(userId, nowMs);
+      const wait = Math.max(waitMs(entry.burst, burst), waitMs(entry.sustained, sustained));
+      if (wait > 0) return wait;
+      entry.burst.tokens -= 1;
+      entry.sustained.tokens -= 1;
+      return 0;
+    },
+    seen: (userId, nowMs) => {
+      if (!entries.has(userId)) return;
+      const entry = entryOf(userId, nowMs);
+      entry.burst.tokens = Math.max(-burst.capacityCount, entry.burst.tokens - 1);
+      entry.sustained.tokens = Math.max(-sustained.capacityCount, entry.sustained.tokens - 1);
+    },
+    get isEmpty() {
+      return entries.size === 0;
+    },
+  };
+};

@@ -1,0 +1,88 @@
+/** All open sessions: what they gather to send, and how they end. */
+
+import type { Partition } from '../feed/partition.ts';
+import type { Session } from './session.ts';
+
+/** More unsent frames of our own than this: the socket is beyond help. */
+const OUTBOX_MAX_COUNT = 4_096;
+
+export type SessionsDeps = {
+  readonly maxBufferedBytes: number;
+  readonly addOutbox: (session: Session) => void;
+  readonly onGone: (session: Session) => void;
+  readonly nowMs: () => number;
+};
+
+export type Sessions = {
+  readonly all: ReadonlySet<Session>;
+  add(session: Session): void;
+  /** The socket closed by itself or by us. */
+  gone(session: Session): void;
+  /** Sends now; false when the socket is gone or full. */
+  send(session: Session, frame: string): boolean;
+  /** Sends at the end of the turn, together with what else there is. */
+  sendSoon(session: Session, frame: string): void;
+  flushOutbox(session: Session): void;
+  close(session: Session, code: number, reason: string): void;
+  closePartition(partition: Partition, code: number, reason: string): void;
+};
+
+export const createSessions = (deps: SessionsDeps): Sessions => {
+  const all = new Set<Session>();
+
+  const send = (session: Session, frame: string): boolean => {
+    if (!session.isOpen) return false;
+    session.lastSentAtMs = deps.nowMs();
+    return session.socket.send(frame) !== 'dropped';
+  };
+
+  /** What is written into a full socket would be lost: it waits for the drain (or the client asks again). */
+  const flushOutbox = (session: Session): void => {
+    const { outbox, socket } = session;
+    if (!session.isOpen || outbox.length === 0) return;
+    if (socket.bufferedBytes() > deps.maxBufferedBytes / 2) return;
+    session.outbox = [];
+    session.lastSentAtMs = deps.nowMs();
+    if (outbox.length === 1) {
+      socket.send(outbox[0] as string);
+      return;
+    }
+    socket.cork(() => {
+      for (const frame of outbox) socket.send(frame);
+    });
+  };
+
+  const close = (session: Session, code: number, reason: string): void => {
+    if (!session.isOpen) return;
+    flushOutbox(session);
+    // `close` runs `gone` at once; the state says that no topic need be left any more.
+    session.state = 'closing';
+    session.socket.close(code, reason);
+  };
+
+  return {
+    all,
+    add: (session) => {
+      all.add(session);
+      session.partition.sessions.add(session);
+    },
+    gone: (session) => {
+      if (!all.delete(session)) return;
+      session.state = 'closing';
+      session.partition.sessions.delete(session);
+      deps.onGone(session);
+    },
+    send,
+    sendSoon: (session, frame) => {
+      if (!session.isOpen) return;
+      session.outbox.push(frame);
+      if (session.outbox.length === 1) deps.addOutbox(session);
+      else if (session.outbox.length > OUTBOX_MAX_COUNT) session.outbox.shift();
+    },
+    flushOutbox,
+    close,
+    closePartition: (partition, code, reason) => {
+      for (const session of [...partition.sessions]) close(session, code, reason);
+    },
+  };
+};

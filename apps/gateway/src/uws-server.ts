@@ -1,0 +1,185 @@
+/**
+ * The only file that knows uWebSockets.js. What the rest relies on, measured on 20.51 (facts/dependencies.md):
+ * - `publish` copies the bytes, so a scratch buffer may be reused; a socket's frames leave in publish order across topics.
+ * - Who is subscribed is decided at `publish`: a later (un)subscribe changes nothing for frames already published.
+ * - A frame over `maxBackpressureBytes` is dropped and reported by `onDropped`; what was published behind it in the
+ *   same batch is dropped *unreported*. `onDropped` may run inside uWS's own iteration: do not touch topics there.
+ * - `close` runs `onClose` synchronously; afterwards every call on the socket throws.
+ */
+
+import { createRequire } from 'node:module';
+import uWS, { type HttpResponse, type ListenSocket, type WebSocket } from 'uWebSockets.js';
+import { type ErrorCode, errorBody, errorCatalogue } from '@chat/contracts/errors';
+import { PROTOCOL } from '@chat/contracts/protocol';
+import { Fault } from '@chat/platform/faults';
+
+export type SendResult = 'sent' | 'buffered' | 'dropped';
+
+/** One open connection. Every method throws after `onClose`. */
+export type Socket = {
+  send(frame: string | Uint8Array): SendResult;
+  /** Runs `fn` with all its sends gathered into one write. */
+  cork(fn: () => void): void;
+  bufferedBytes(): number;
+  subscribe(topic: string): void;
+  unsubscribe(topic: string): void;
+  close(code: number, reason: string): void;
+};
+
+/** What is known of a connection before its first frame. */
+export type UpgradeInfo = { readonly teamId: string; readonly bearer: string | undefined };
+
+/** Receives the life of one connection. `bytes` are valid only during the call. */
+export type SocketHandler = {
+  onMessage(bytes: Buffer, isBinary: boolean): void;
+  onDropped(bytes: Buffer): void;
+  onDrain(): void;
+  onClose(code: number): void;
+};
+
+export type UwsServerDeps = {
+  readonly host: string;
+  readonly port: number;
+  /** Frames over this are cut off by uWS itself (1009); smaller ones get our coded answer. */
+  readonly maxPayloadBytes: number;
+  readonly maxBackpressureBytes: number;
+  readonly idleTimeoutSeconds: number;
+  /** Answers the refusal of an upgrade, or undefined to admit it. */
+  readonly refuse: (teamId: string, origin: string) => ErrorCode | undefined;
+  readonly onOpen: (socket: Socket, info: UpgradeInfo) => SocketHandler;
+};
+
+export type UwsServer = {
+  /** Listens; throws Fault WS_PORT_TAKEN. Answers the port. */
+  start(): Promise<number>;
+  /** Accepts no new connection; open ones stay. */
+  stopListening(): void;
+  publish(topic: string, frame: Uint8Array): void;
+  /** Closes the listener and every connection at once. */
+  stop(): void;
+};
+
+type Held = { readonly info: UpgradeInfo; handler: SocketHandler | undefined };
+
+const KNOWN_VERSIONS = /^(20\.5\d|20\.6\d|v?20\.51)\./;
+
+/** Throws when a build of uWebSockets.js is loaded that this file was not checked against. */
+export const checkUwsVersion = (): string => {
+  const { version } = createRequire(import.meta.url)('uWebSockets.js/package.json') as { version: string };
+  if (KNOWN_VERSIONS.test(version)) return version;
+  throw new Fault('UWS_VERSION_UNKNOWN', `uWebSockets.js ${version} is loaded; known are 20.50 to 20.69`);
+};
+
+const statusTexts: Readonly<Record<number, string>> = {
+  400: '400 Bad Request',
+  401: '401 Unauthorized',
+  403: '403 Forbidden',
+  404: '404 Not Found',
+  405: '405 Method Not Allowed',
+  503: '503 Service Unavailable',
+};
+
+const answerError = (res: HttpResponse, code: ErrorCode): void => {
+  const body = JSON.stringify(errorBody(code));
+  const { status } = errorCatalogue[code];
+  res.cork(() => {
+    res.writeStatus(statusTexts[status] ?? String(status));
+    res.writeHeader('Content-Type', 'application/json');
+    if (status === 503) res.writeHeader('Retry-After', '1');
+    res.end(body, true);
+  });
+};
+
+const socketOf = (ws: WebSocket<Held>): Socket => ({
+  send: (frame) => {
+    const result = ws.send(frame, false, false);
+    return result === 1 ? 'sent' : result === 0 ? 'buffered' : 'dropped';
+  },
+  cork: (fn) => {
+    ws.cork(fn);
+  },
+  bufferedBytes: () => ws.getBufferedAmount(),
+  subscribe: (topic) => {
+    ws.subscribe(topic);
+  },
+  unsubscribe: (topic) => {
+    ws.unsubscribe(topic);
+  },
+  close: (code, reason) => ws.end(code, reason),
+});
+
+const offersProtocol = (header: string): boolean =>
+  header.split(',').some((offer) => offer.trim() === PROTOCOL);
+
+const bearerOf = (header: string): string | undefined => /^Bearer +(\S+)$/i.exec(header)?.[1];
+
+export const createUwsServer = (deps: UwsServerDeps): UwsServer => {
+  checkUwsVersion();
+  const app = uWS.App();
+  let listening: ListenSocket | undefined;
+
+  app.ws<Held>('/ws/:teamId', {
+    maxPayloadLength: deps.maxPayloadBytes,
+    maxBackpressure: deps.maxBackpressureBytes,
+    closeOnBackpressureLimit: false,
+    idleTimeout: deps.idleTimeoutSeconds,
+    sendPingsAutomatically: true,
+    compression: uWS.DISABLED,
+    upgrade: (res, req, context) => {
+      const teamId = req.getParameter(0);
+      const refusal = deps.refuse(teamId, req.getHeader('origin'));
+      if (refusal) return answerError(res, refusal);
+      const held: Held = {
+        info: { teamId, bearer: bearerOf(req.getHeader('authorization')) },
+        handler: undefined,
+      };
+      const protocol = offersProtocol(req.getHeader('sec-websocket-protocol')) ? PROTOCOL : '';
+      const key = req.getHeader('sec-websocket-key');
+      const extensions = req.getHeader('sec-websocket-extensions');
+      res.cork(() => res.upgrade(held, key, protocol, extensions, context));
+    },
+    open: (ws) => {
+      const held = ws.getUserData();
+      held.handler = deps.onOpen(socketOf(ws), held.info);
+    },
+    message: (ws, message, isBinary) => {
+      ws.getUserData().handler?.onMessage(Buffer.from(message), isBinary);
+    },
+    dropped: (ws, message) => {
+      ws.getUserData().handler?.onDropped(Buffer.from(message));
+    },
+    drain: (ws) => {
+      ws.getUserData().handler?.onDrain();
+    },
+    close: (ws, code) => {
+      ws.getUserData().handler?.onClose(code);
+    },
+  });
+  app.any('/*', (res) => answerError(res, 'NOT_FOUND'));
+
+  return {
+    start: () =>
+      new Promise<number>((resolve, reject) => {
+        app.listen(deps.host, deps.port, uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
+          if (!socket) {
+            const hint = `port ${deps.port} on ${deps.host} is taken or not allowed; set WS_PORT to a free one`;
+            reject(new Fault('WS_PORT_TAKEN', hint));
+            return;
+          }
+          listening = socket;
+          resolve(uWS.us_socket_local_port(socket));
+        });
+      }),
+    stopListening: () => {
+      if (listening) uWS.us_listen_socket_close(listening);
+      listening = undefined;
+    },
+    publish: (topic, frame) => {
+      app.publish(topic, frame, false, false);
+    },
+    stop: () => {
+      listening = undefined;
+      app.close();
+    },
+  };
+};
