@@ -36,6 +36,12 @@ export const Chat = ({ session, channelId, onOpen, onLeave }: Props) => {
   const channel = channelId && client.channel(channelId);
   const unreadCount = channels.reduce((sum, { unreadCount: count }) => sum + count, 0);
 
+  const nothingOpen = !channelId
+    ? 'Pick a channel to read and write.'
+    : client.state().kind === 'live'
+      ? 'There is no such channel, or you are not in it (any longer).'
+      : 'Looking for this channel…';
+
   // A wide page always shows a conversation: the first that we are in.
   const first = channels.find(({ role }) => role !== undefined)?.id;
   useEffect(() => {
@@ -98,7 +104,7 @@ export const Chat = ({ session, channelId, onOpen, onLeave }: Props) => {
           <Conversation key={channelId} client={client} channel={channel} me={userId} onBack={back} />
         ) : (
           <div class="nothing-open">
-            <p>{channelId ? 'Looking for this channel…' : 'Pick a channel to read and write.'}</p>
+            <p>{nothingOpen}</p>
             {channelId && (
               <button type="button" class="quiet" onClick={back}>
                 Back to the channels

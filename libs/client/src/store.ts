@@ -179,8 +179,13 @@ export const createStore = () => {
     record.role = role;
     record.isGone = false;
     // What was said while we were away is not owed to us: the next number we hear begins the count anew.
-    if (isJoin) record.timeline = createTimeline();
-    return isJoin;
+    if (!isJoin) return false;
+    if (record.isOpen && kind === 'public') {
+      // It was read along before; its newest page is read again now, which replaces or touches what is held.
+      record.timeline.tip = undefined;
+      record.timeline.beyond = [];
+    } else record.timeline = createTimeline();
+    return true;
   };
 
   const applyMemberRemoved = (event: EventOf<'member.removed'>): void => {
