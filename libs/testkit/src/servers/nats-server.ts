@@ -139,15 +139,7 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
     await rm(portsDir, { recursive: true, force: true });
     await mkdir(portsDir, { recursive: true });
     const args = ['-c', options.configFile ?? defaultNatsConfig(), '-a', '127.0.0.1', '-sd', dataDir];
-    args.push(
-      '-p',
-      String(port ?? -1),
-      '-m',
-      '-1',
-      '--ports_file_dir',
-      portsDir,
-      ...(options.extraArgs ?? []),
-    );
+    args.push('-p', String(at), '-m', '-1', '--ports_file_dir', portsDir, ...(options.extraArgs ?? []));
     const started = await spawnChild({
       command: binary,
       args,
