@@ -16,7 +16,7 @@ const drivers = [
 const libs = (...names) => names.map((name) => `scope:${name}`);
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/node_modules/**', '.local/**', '.nx/**', '**/*.d.ts', 'coverage/**'] },
+  { ignores: ['**/dist/**', '**/dist-types/**', '**/node_modules/**', '.local/**', '.nx/**', '**/*.d.ts', 'coverage/**'] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {
@@ -89,7 +89,7 @@ export default tseslint.config(
             { sourceTag: 'scope:platform', onlyDependOnLibsWithTags: libs('contracts', 'platform') },
             {
               sourceTag: 'scope:read-model',
-              onlyDependOnLibsWithTags: libs('contracts', 'platform', 'read-model'),
+              onlyDependOnLibsWithTags: libs('contracts', 'platform', 'read-model', 'testkit'),
             },
             { sourceTag: 'scope:testkit', onlyDependOnLibsWithTags: ['type:lib'] },
             { sourceTag: 'type:app', onlyDependOnLibsWithTags: ['type:lib'] },
