@@ -10,7 +10,11 @@ import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../port.ts'
 type Client = Pick<pg.ClientBase, 'query'>;
 type CheckpointRow = { epoch: string; seq: number; digest: string };
 
-/** `fn` in a transaction. On any error the connection is rolled back, or dropped when not even that works. */
+/**
+ * `fn` in a transaction. On any error the connection is rolled back, or dropped when not even that works.
+ * It does not wait for the disk: a crash of the server may undo the newest batches, but each together with its
+ * checkpoint, and the log gives them again.
+ */
 export const inTransaction = async <T>(
   pool: pg.Pool,
   fn: (client: Client) => Promise<{ readonly commit: boolean; readonly value: T }>,
@@ -18,7 +22,7 @@ export const inTransaction = async <T>(
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query('BEGIN');
+    await client.query('BEGIN; SET LOCAL synchronous_commit TO off');
     const { commit, value } = await fn(client);
     await client.query(commit ? 'COMMIT' : 'ROLLBACK');
     return value;

@@ -1,0 +1,55 @@
+/**
+ * Bytes of `EVT_<p>` or of `event_log` → an event that this version understands. What it does not understand it
+ * must not skip: the partition halts (EventFault) until a projector that knows the type is deployed.
+ */
+
+import { createHash } from 'node:crypto';
+import { type EventElement, type EventType, eventVersions } from '@chat/contracts/events';
+import { partitionOf } from '@chat/contracts/ids';
+import { parseEvtSubject } from '@chat/contracts/subjects';
+import type { ReadEvent } from '@chat/read-model/port';
+
+/** An event that cannot be understood or stands at the wrong place. Never skipped. */
+export class EventFault extends Error {
+  readonly code = 'PROJECTOR_EVENT_FAULT';
+}
+
+export type RawEvent = {
+  readonly seq: number;
+  /** `evt.<p>.<team>.<scope>` */
+  readonly subject: string;
+  readonly data: Uint8Array;
+};
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+const parse = (raw: RawEvent): Partial<EventElement> => {
+  try {
+    const value: unknown = JSON.parse(decoder.decode(raw.data));
+    if (typeof value === 'object' && value !== null) return value as Partial<EventElement>;
+  } catch {
+    // said below, without any part of the payload
+  }
+  throw new EventFault(`event ${raw.seq} is not a JSON object`);
+};
+
+/** Throws EventFault. The message names type and version, never content. */
+export const decodeEvent = (partition: number, raw: RawEvent): ReadEvent => {
+  const address = parseEvtSubject(raw.subject);
+  if (!address || address.partition !== partition || partitionOf(address.teamId) !== partition) {
+    throw new EventFault(`event ${raw.seq} stands under a subject that is not of partition ${partition}`);
+  }
+  const event = parse(raw);
+  if (event.seq !== raw.seq) throw new EventFault(`event ${raw.seq} says that its seq is ${event.seq}`);
+  const known = eventVersions[event.type as EventType] as number | undefined;
+  if (known === undefined || typeof event.v !== 'number' || event.v < 1 || event.v > known) {
+    throw new EventFault(
+      `event ${raw.seq} is of type ${String(event.type)} version ${String(event.v)}, which this projector does not know`,
+    );
+  }
+  return { teamId: address.teamId, scope: address.scope, event: event as EventElement };
+};
+
+/** Of an event's payload; kept with the checkpoint to tell whether a log holds the same history. */
+export const payloadDigest = (data: Uint8Array): string =>
+  createHash('sha256').update(data).digest('base64url').slice(0, 22);

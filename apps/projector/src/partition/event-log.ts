@@ -1,0 +1,36 @@
+/** Reads of the write model's `event_log`: what the stream no longer holds, and what the log says it is. */
+
+import type { TeamId } from '@chat/contracts/ids';
+import { type Scope, evtSubject } from '@chat/contracts/subjects';
+import type pg from 'pg';
+import type { RawEvent } from './decode-event.ts';
+
+export type EventLog = {
+  /** Rows fromId ≤ id ≤ toId, ascending, at most `limitCount`. Ids are gapless: a missing first row is missing in the log. */
+  read(partition: number, fromId: number, toId: number, limitCount: number): Promise<readonly RawEvent[]>;
+  /** The epoch that the writer goes by; undefined when the partition is unknown. */
+  epoch(partition: number): Promise<string | undefined>;
+};
+
+type Row = { id: number; team_id: TeamId; scope: Scope; payload: string };
+
+export const createEventLog = (pool: pg.Pool): EventLog => ({
+  read: async (partition, fromId, toId, limitCount) => {
+    const { rows } = await pool.query<Row>(
+      `SELECT id::float8, team_id, scope, payload FROM event_log
+       WHERE p = $1 AND id BETWEEN $2 AND $3 ORDER BY id LIMIT $4`,
+      [partition, fromId, toId, limitCount],
+    );
+    return rows.map((row) => ({
+      seq: row.id,
+      subject: evtSubject(row.team_id, row.scope),
+      data: Buffer.from(row.payload),
+    }));
+  },
+  epoch: async (partition) => {
+    const { rows } = await pool.query<{ epoch: string }>(`SELECT epoch FROM partition WHERE p = $1`, [
+      partition,
+    ]);
+    return rows[0]?.epoch;
+  },
+});

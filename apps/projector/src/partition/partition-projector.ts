@@ -1,0 +1,290 @@
+/**
+ * One partition of the log into the read model, in order, for ever.
+ *
+ * States: starting → following ⇄ (waiting | halted) → stopped.
+ * - starting, waiting: looking for the place to go on (findStart); a server does not answer, or the stream is not there.
+ * - following: events the stream no longer has come from event_log first, then the ordered feed fills a bounded buffer,
+ *   and one batch after the other is applied in one transaction with the checkpoint. Trouble of the store: the same
+ *   batch again, for ever.
+ * - halted: an event that is not understood, or another history. Loud, not ready; looked at again every HALT_RECHECK_MS.
+ * Any doubt (gap, stream made anew, checkpoint elsewhere) drops the buffer and starts again from the checkpoint.
+ *
+ * Crash points: before the commit nothing happened; after it the membership view may lack the batch, which the
+ * members publisher finds at the next start (its position is behind the checkpoint).
+ */
+
+import { evtStream } from '@chat/contracts/streams';
+import { reasonOf } from '@chat/platform/faults';
+import type { Logger } from '@chat/platform/log';
+import type { NatsHandle } from '@chat/platform/nats/connect';
+import { type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
+import { pause, retryUntil } from '@chat/platform/resilience/backoff';
+import { onceAsync } from '@chat/platform/service';
+import { touchedMembers } from '@chat/read-model/fold';
+import { type ApplyResult, type EventBatch, LogFault, type ReadModel } from '@chat/read-model/port';
+import type { MembersPublisher } from '../membership/members-publisher.ts';
+import { EventFault, type RawEvent, decodeEvent, payloadDigest } from './decode-event.ts';
+import { type BufferBounds, EventBuffer } from './event-buffer.ts';
+import type { EventLog } from './event-log.ts';
+import { Signal } from './signal.ts';
+import { findStart } from './start-position.ts';
+
+export type PartitionProjectorDeps = {
+  readonly partition: number;
+  readonly instance: string;
+  readonly nats: NatsHandle;
+  readonly readModel: ReadModel;
+  readonly eventLog: EventLog;
+  readonly members: MembersPublisher;
+  readonly batch: BufferBounds;
+  readonly buffer: BufferBounds;
+  readonly batchIntervalMs: number;
+  readonly log: Logger;
+};
+
+export type PartitionState = {
+  readonly ok: boolean;
+  readonly state: 'starting' | 'waiting' | 'following' | 'halted' | 'stopped';
+  readonly reason?: string;
+  /** Last applied event. */
+  readonly seq: number;
+  /** Events known to be behind it; undefined while that cannot be told. */
+  readonly lagCount?: number;
+};
+
+export type PartitionProjector = {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  state(): PartitionState;
+};
+
+const RETRY_BASE_MS = 100;
+const RETRY_MAX_MS = 2_000;
+const WAIT_RECHECK_MS = 250;
+const HALT_RECHECK_MS = 5_000;
+const LOG_PAGE_COUNT = 500;
+
+/** Why the present following ends: look for the start again. */
+type Doubt = 'gap' | 'stream' | 'checkpoint';
+
+export const createPartitionProjector = (deps: PartitionProjectorDeps): PartitionProjector => {
+  const { partition, nats, readModel, eventLog, members, log } = deps;
+  const stream = evtStream(partition);
+  const abort = new AbortController();
+  const { signal } = abort;
+  const buffer = new EventBuffer(deps.buffer);
+  const wake = new Signal();
+  let state: PartitionState['state'] = 'starting';
+  let reason: string | undefined;
+  let appliedSeq = 0;
+  let storeTrouble: string | undefined;
+  let feed: OrderedFeed | undefined;
+  let doubt: Doubt | undefined;
+  let running: Promise<void> = Promise.resolve();
+
+  const setState = (next: PartitionState['state'], why?: string): void => {
+    if (next === state && why === reason) return;
+    state = next;
+    reason = why;
+    if (next === 'halted') log.error({ partition, reason: why }, 'partition halted');
+    else if (why !== undefined) log.warn({ partition, state: next, reason: why }, 'partition waits');
+  };
+
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        await follow();
+      } catch (error) {
+        if (signal.aborted) break;
+        if (error instanceof EventFault || error instanceof LogFault) {
+          setState('halted', error.message);
+          await pause(HALT_RECHECK_MS, signal);
+        } else {
+          setState('waiting', reasonOf(error));
+          await pause(WAIT_RECHECK_MS, signal);
+        }
+      }
+    }
+  };
+
+  /** From the checkpoint on until a doubt, a fault or the end. */
+  const follow = async (): Promise<void> => {
+    const start = await findStart(deps);
+    if (start.kind === 'halt') {
+      setState('halted', start.reason);
+      return pause(HALT_RECHECK_MS, signal);
+    }
+    if (start.kind === 'wait') {
+      setState('waiting', start.why);
+      return pause(WAIT_RECHECK_MS, signal);
+    }
+    const { epoch, nextSeq, firstInStream } = start;
+    appliedSeq = nextSeq - 1;
+    if (appliedSeq > 0) members.note([], appliedSeq, epoch);
+    if (firstInStream > nextSeq && !(await fillFromLog(epoch, firstInStream))) return;
+    await followFeed(epoch);
+  };
+
+  /** The events below `firstInStream` from event_log. False: start again. */
+  const fillFromLog = async (epoch: string, firstInStream: number): Promise<boolean> => {
+    log.warn(
+      { partition, from: appliedSeq + 1, to: firstInStream - 1 },
+      'reading from event_log what the stream no longer has',
+    );
+    while (appliedSeq + 1 < firstInStream && !signal.aborted) {
+      const from = appliedSeq + 1;
+      const rows = await eventLog.read(partition, from, firstInStream - 1, LOG_PAGE_COUNT);
+      const hole = rows.findIndex((row, at) => row.seq !== from + at);
+      const events = hole === -1 ? rows : rows.slice(0, hole);
+      if (events.length === 0) {
+        throw new Error(`neither ${stream} nor event_log has event ${from}; it is not skipped`);
+      }
+      if (!(await apply(epoch, events))) return false;
+    }
+    return true;
+  };
+
+  const followFeed = async (epoch: string): Promise<void> => {
+    buffer.clear();
+    doubt = undefined;
+    const mine = openFeed();
+    feed = mine;
+    await mine.start();
+    setState('following');
+    try {
+      await pump(epoch, mine);
+    } finally {
+      feed = undefined;
+      buffer.clear();
+      await mine.stop();
+    }
+  };
+
+  const openFeed = (): OrderedFeed => {
+    const raise = (next: Doubt): void => {
+      doubt ??= next;
+      opened.pause();
+      wake.set();
+    };
+    const opened = createOrderedFeed({
+      nc: nats.nc,
+      jsm: nats.jsm,
+      stream,
+      startSeq: appliedSeq + 1,
+      namePrefix: `projector_${deps.instance}_${partition}`,
+      onMessage: (message) => {
+        buffer.push({ seq: message.seq, subject: message.subject, data: message.data });
+        if (buffer.isFull()) opened.pause();
+        wake.set();
+      },
+      onGap: () => raise('gap'),
+      onReset: (why) => {
+        if (why === 'stream_recreated' || why === 'stream_behind') raise('stream');
+      },
+      log,
+    });
+    return opened;
+  };
+
+  /** Applies what the buffer holds, batch after batch, until a doubt or the end. */
+  const pump = async (epoch: string, mine: OrderedFeed): Promise<void> => {
+    let lastBatchMs = 0;
+    while (!signal.aborted) {
+      // After a gap what stands before it is sound; after a change of the stream nothing is.
+      if (doubt !== undefined && (doubt !== 'gap' || buffer.count === 0)) return;
+      if (buffer.count === 0) {
+        await wake.wait(signal);
+        continue;
+      }
+      // Under load fewer, larger transactions: they cost the database less than many small ones.
+      const sinceMs = performance.now() - lastBatchMs;
+      if (sinceMs < deps.batchIntervalMs && !buffer.holdsBatch(deps.batch)) {
+        await pause(deps.batchIntervalMs - sinceMs, signal);
+      }
+      lastBatchMs = performance.now();
+      const events = buffer.take(deps.batch);
+      if (events.length > 0 && !(await apply(epoch, events))) return;
+      if (doubt === undefined && buffer.isHalfEmpty()) mine.resume();
+    }
+  };
+
+  /** One batch, again until the store took it. False: the store stands elsewhere, start again. Throws on what must not be applied. */
+  const apply = async (epoch: string, raws: readonly RawEvent[]): Promise<boolean> => {
+    const last = raws.at(-1);
+    if (!last) return true;
+    const events = raws.map((raw) => decodeEvent(partition, raw));
+    if (raws.some((raw, at) => raw.seq !== appliedSeq + 1 + at)) {
+      throw new EventFault(`a batch that ends at ${last.seq} does not follow ${appliedSeq} without a hole`);
+    }
+    const batch: EventBatch = {
+      partition,
+      epoch,
+      afterSeq: appliedSeq,
+      upTo: last.seq,
+      events,
+      digest: payloadDigest(last.data),
+    };
+    await members.room(signal);
+    const result = await applyUntilTaken(batch);
+    if (result.kind !== 'applied') {
+      log.warn(
+        { partition, result: result.kind, seq: appliedSeq },
+        'the checkpoint is not where it was left',
+      );
+      return false;
+    }
+    appliedSeq = batch.upTo;
+    members.note(touchedMembers(events), appliedSeq, epoch);
+    return true;
+  };
+
+  const applyUntilTaken = async (batch: EventBatch): Promise<ApplyResult> => {
+    const result = await retryUntil(signal, () => readModel.applyBatch(batch), {
+      baseMs: RETRY_BASE_MS,
+      maxMs: RETRY_MAX_MS,
+      isRetryable: (error) => !(error instanceof LogFault),
+      onRetry: (error, attempt) => {
+        storeTrouble = reasonOf(error);
+        if (attempt % 10 === 0) {
+          log.error(
+            { partition, attempt, reason: storeTrouble },
+            'the read store did not take a batch, trying again',
+          );
+        }
+      },
+    });
+    storeTrouble = undefined;
+    return result;
+  };
+
+  return {
+    start: onceAsync(async () => {
+      running = run();
+    }),
+    stop: onceAsync(async () => {
+      abort.abort();
+      wake.set();
+      await running;
+      setState('stopped');
+    }),
+    state: () => {
+      const why = storeTrouble ?? reason ?? feedTrouble(feed);
+      const ok = why === undefined ? state === 'following' : state === 'waiting' && why === 'stream_missing';
+      const pendingCount = feed?.pendingCount();
+      return {
+        ok,
+        state,
+        ...(why === undefined ? {} : { reason: why }),
+        seq: appliedSeq,
+        ...(pendingCount === undefined ? {} : { lagCount: pendingCount + buffer.count }),
+      };
+    },
+  };
+};
+
+/** A feed that cannot follow its stream for longer than this is trouble; shorter breaks are everyday. */
+const FEED_SILENT_MAX_MS = 3_000;
+const feedTrouble = (feed: OrderedFeed | undefined): string | undefined => {
+  const silentMs = feed?.silentForMs() ?? 0;
+  return silentMs > FEED_SILENT_MAX_MS ? `the feed is silent for ${Math.round(silentMs)} ms` : undefined;
+};
