@@ -81,7 +81,8 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
       partition.reason = `${stream} carries no epoch`;
       return later(open, RETRY_MS);
     }
-    const startSeq = Math.max(state.firstSeq, state.lastSeq - deps.fillCount + 1);
+    // A stream that never held anything names 0 as its first.
+    const startSeq = Math.max(1, state.firstSeq, state.lastSeq - deps.fillCount + 1);
     partition.restart(state.epoch, startSeq);
     partition.isHeld = false;
     partition.status = 'filling';
