@@ -252,6 +252,70 @@ describe('an ordered feed', () => {
     expect(seqs.slice(9)).toEqual([1, 2, 3]);
   });
 
+  it('with a filter delivers only that subject, and calls nothing a gap', async () => {
+    await evt();
+    for (let i = 1; i <= 9; i++)
+      await writer.js.publish(`evt.${partition}.${i % 3 === 0 ? 'b' : 'a'}.t`, `e${i}`);
+    const seqs: number[] = [];
+    const gaps: number[] = [];
+    const feed = createOrderedFeed({
+      nc: gateway.nc,
+      jsm: gateway.jsm,
+      stream: evtStream(partition),
+      startSeq: 1,
+      namePrefix: 'gateway_filter',
+      filterSubject: `evt.${partition}.b.*`,
+      log: testLog(),
+      onMessage: ({ seq }) => seqs.push(seq),
+      onGap: (expected) => gaps.push(expected),
+    });
+    feeds.push(feed);
+    await feed.start();
+    await until(() => feed.caughtUp(), 'caught up');
+    await writer.js.publish(`evt.${partition}.a.t`, 'e10');
+    await writer.js.publish(`evt.${partition}.b.t`, 'e11');
+    await until(() => feed.position() === 11, 'the live one');
+    expect(seqs).toEqual([3, 6, 9, 11]);
+    expect(gaps).toEqual([]);
+  });
+
+  it('tells the epoch of a stream made anew before it delivers anything of it', async () => {
+    await evt();
+    await append(1, 3);
+    const log: string[] = [];
+    const feed = createOrderedFeed({
+      nc: gateway.nc,
+      jsm: gateway.jsm,
+      stream: evtStream(partition),
+      startSeq: 1,
+      namePrefix: 'gateway_epoch',
+      heartbeatMs: 200,
+      log: testLog(),
+      onMessage: ({ seq }) => log.push(`message ${seq}`),
+      onReset: (reason, stream) => reason === 'stream_recreated' && log.push(`${reason} ${stream?.epoch}`),
+    });
+    feeds.push(feed);
+    await feed.start();
+    await until(() => feed.position() === 3, 'first messages');
+    await writer.jsm.streams.delete(evtStream(partition));
+    await ensureEvtStream(writer.jsm, partition, { epoch: 'e2', firstSeq: 4 });
+    await append(4, 4);
+    await until(() => feed.position() === 4, 'the new stream');
+    expect(log).toEqual(['message 1', 'message 2', 'message 3', 'stream_recreated e2', 'message 4']);
+  });
+
+  it('may be paused before it is started', async () => {
+    await evt();
+    await append(1, 3);
+    const { feed, seqs } = newFeed();
+    feed.pause();
+    await feed.start();
+    expect(await consumersOf(evtStream(partition))).toEqual([]);
+    feed.resume();
+    await until(() => feed.position() === 3, 'messages after the resume');
+    expect(seqs).toEqual([1, 2, 3]);
+  });
+
   it('delivers nothing while paused, also from within the handler, and nothing is lost by it', async () => {
     await evt();
     await append(1, 30);

@@ -1,7 +1,8 @@
 /** An issuer of tokens for development and tests: one Ed25519 key in a private JWK file, its public half in a JWKS file. */
 
 import { type JWK, SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from 'jose';
-import { mkdir, readFile, rename, writeFile, link, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { Fault, codeOf, reasonOf } from '../faults.ts';
@@ -83,7 +84,7 @@ const makeKey = async (keyFile: string): Promise<JWK> => {
   const jwk = await exportJWK(privateKey);
   const withId: JWK = { ...jwk, kid: await calculateJwkThumbprint(jwk) };
   await mkdir(dirname(keyFile), { recursive: true });
-  const temporary = `${keyFile}.${process.pid}.new`;
+  const temporary = `${keyFile}.${randomUUID()}.new`;
   await writeFile(temporary, JSON.stringify(withId), { mode: 0o600 });
   try {
     await link(temporary, keyFile);
@@ -98,7 +99,7 @@ const makeKey = async (keyFile: string): Promise<JWK> => {
 
 const writeWhole = async (path: string, content: string, mode: number): Promise<void> => {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.new`;
+  const temporary = `${path}.${randomUUID()}.new`;
   await writeFile(temporary, content, { mode });
   await rename(temporary, path);
 };

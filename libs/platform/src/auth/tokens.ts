@@ -34,6 +34,7 @@ export type TokenVerifierOptions = { readonly issuers: readonly TokenIssuer[]; r
 const CLOCK_TOLERANCE_S = 5;
 /** A key file (or URL) is read again for an unknown key id, but not more often than this. */
 const REREAD_MIN_MS = 5_000;
+const FETCH_TIMEOUT_MS = 5_000;
 const TOKEN_MAX_LENGTH = 3_072;
 const SESSION_ID_MAX_LENGTH = 128;
 
@@ -99,27 +100,42 @@ const refusalOf = (error: unknown): TokenResult => {
   if (error instanceof errors.JWSSignatureVerificationFailed)
     return invalid('The signature of the token is wrong.');
   if (error instanceof UnavailableFault) throw error;
-  if (
-    error instanceof errors.JWKSTimeout ||
-    (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC')
-  ) {
-    throw new UnavailableFault('the keys of the token issuer cannot be read', {
-      code: 'AUTH_KEYS_UNAVAILABLE',
-      cause: error,
-    });
-  }
+  // jose answers malformed input with its own errors, and some of it with a TypeError.
   if (error instanceof errors.JOSEError || error instanceof TypeError)
     return invalid('The token is not valid.');
-  throw new UnavailableFault('the keys of the token issuer cannot be read', {
-    code: 'AUTH_KEYS_UNAVAILABLE',
-    cause: error,
-  });
+  throw error;
 };
+
+const keysUnavailable = (where: string, cause: unknown): UnavailableFault =>
+  new UnavailableFault(`the keys of the token issuer cannot be read from ${where}`, {
+    code: 'AUTH_KEYS_UNAVAILABLE',
+    cause,
+  });
 
 const keySource = (jwks: string, clock: Clock): JWTVerifyGetKey =>
   /^https?:\/\//.test(jwks)
-    ? createRemoteJWKSet(new URL(jwks), { cooldownDuration: REREAD_MIN_MS, timeoutDuration: 5_000 })
+    ? remoteKeySource(new URL(jwks))
     : fileKeySource(jwks.startsWith('file://') ? new URL(jwks) : jwks, clock);
+
+/** jose keeps the keys, fetches them again for an unknown key (with a cooldown), and shares a fetch under way. */
+const remoteKeySource = (url: URL): JWTVerifyGetKey => {
+  const keys = createRemoteJWKSet(url, {
+    cooldownDuration: REREAD_MIN_MS,
+    timeoutDuration: FETCH_TIMEOUT_MS,
+  });
+  return async (header, input) => {
+    try {
+      return await keys(header, input);
+    } catch (error) {
+      // These are about the token; anything else is about getting the keys.
+      const isOfToken =
+        error instanceof errors.JWKSNoMatchingKey ||
+        error instanceof errors.JWKSMultipleMatchingKeys ||
+        error instanceof errors.JOSENotSupported;
+      throw isOfToken ? error : keysUnavailable(url.origin, error);
+    }
+  };
+};
 
 /** Reads the file at first use, and again for an unknown key at most every REREAD_MIN_MS: keys rotate without a restart. */
 const fileKeySource = (path: string | URL, clock: Clock): JWTVerifyGetKey => {
@@ -134,8 +150,7 @@ const fileKeySource = (path: string | URL, clock: Clock): JWTVerifyGetKey => {
     } catch (error) {
       if (keys !== undefined) return; // a half-written file: the known keys stay good
       readAtMs = -Infinity;
-      const options = { code: 'AUTH_KEYS_UNAVAILABLE', cause: error };
-      throw new UnavailableFault(`the key file ${String(path)} cannot be read`, options);
+      throw keysUnavailable(String(path), error);
     }
   };
   const readShared = (): Promise<void> =>

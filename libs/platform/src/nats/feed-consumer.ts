@@ -35,6 +35,7 @@ export type FeedConsumerOptions = {
   readonly name: string;
   readonly startSeq: number;
   readonly heartbeatMs: number;
+  readonly filterSubject?: string;
   readonly onMessage: (message: FeedMessage) => void;
   /** A message or a heartbeat came. */
   readonly onAlive: () => void;
@@ -145,6 +146,7 @@ export const createFeedConsumer = (options: FeedConsumerOptions): FeedConsumer =
       deliver_subject: inbox,
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: Math.max(1, startSeq),
+      ...(options.filterSubject === undefined ? {} : { filter_subject: options.filterSubject }),
       ack_policy: AckPolicy.None,
       replay_policy: ReplayPolicy.Instant,
       max_deliver: 1,

@@ -20,7 +20,7 @@ import type { Logger } from '../log.ts';
 import { backoffMs } from '../resilience/backoff.ts';
 import { type Doubt, type FeedConsumer, createFeedConsumer } from './feed-consumer.ts';
 import type { FeedMessage } from './feed-message.ts';
-import { streamState } from './streams.ts';
+import { type ExistingStreamState, streamState } from './streams.ts';
 
 export type { FeedMessage } from './feed-message.ts';
 
@@ -45,7 +45,13 @@ export type OrderedFeedOptions = {
   readonly onMessage: (message: FeedMessage) => void;
   /** The stream no longer has (or never had) the sequences from `expected` to `got - 1`. */
   readonly onGap?: (expected: number, got: number) => void;
-  readonly onReset?: (reason: FeedReset) => void;
+  /**
+   * Called before any message that comes after the doubt. With `stream_recreated` and `stream_behind` it is given the
+   * stream's state (its epoch, its last sequence) and may pause, stop or restart the feed before anything is delivered.
+   */
+  readonly onReset?: (reason: FeedReset, stream?: ExistingStreamState) => void;
+  /** Only messages of this subject or pattern. Holes are natural then: `onGap` is never called. */
+  readonly filterSubject?: string;
   /** Silence of about two and a half of these is a doubt. At least 100. */
   readonly heartbeatMs?: number;
   readonly log: Logger;
@@ -77,9 +83,11 @@ const RETRY_MAX_MS = 2_000;
 const LOG_EVERY_ATTEMPTS = 15;
 
 export const createOrderedFeed = (options: OrderedFeedOptions): OrderedFeed => {
-  const { nc, jsm, stream, namePrefix, onMessage, onGap, onReset, log } = options;
+  const { nc, jsm, stream, namePrefix, onMessage, onReset, filterSubject, log } = options;
+  const onGap = filterSubject === undefined ? options.onGap : undefined;
   const heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
   let state: 'idle' | 'running' | 'paused' | 'stopped' = 'idle';
+  let started = false;
   let position = options.startSeq - 1;
   /** Counts incarnations: whatever an older one still wants to say is dropped. */
   let generation = 0;
@@ -159,6 +167,7 @@ export const createOrderedFeed = (options: OrderedFeedOptions): OrderedFeed => {
         name: `${namePrefix}_${nuid.next().slice(-8)}`,
         startSeq: position + 1,
         heartbeatMs,
+        ...(filterSubject === undefined ? {} : { filterSubject }),
         onMessage: deliver,
         onAlive: () => current() && onAlive(),
         onDoubt: (doubt) => current() && reset(doubt),
@@ -183,8 +192,8 @@ export const createOrderedFeed = (options: OrderedFeedOptions): OrderedFeed => {
     const previous = streamCreated;
     streamCreated = found.created;
     if (previous === undefined) return true;
-    if (previous !== found.created) onReset?.('stream_recreated');
-    else if (found.lastSeq < position) onReset?.('stream_behind');
+    if (previous !== found.created) onReset?.('stream_recreated', found);
+    else if (found.lastSeq < position) onReset?.('stream_behind', found);
     // The listener may have paused, stopped or restarted the feed.
     return current();
   };
@@ -225,9 +234,10 @@ export const createOrderedFeed = (options: OrderedFeedOptions): OrderedFeed => {
 
   return {
     start: async () => {
-      if (state !== 'idle') return;
+      if (started || state === 'stopped') return;
+      started = true;
       void watchConnection();
-      run();
+      if (state === 'idle') run();
     },
     stop,
     pause: () => {
@@ -238,7 +248,9 @@ export const createOrderedFeed = (options: OrderedFeedOptions): OrderedFeed => {
       void deleteLeftBehind();
     },
     resume: () => {
-      if (state === 'paused') run();
+      if (state !== 'paused') return;
+      if (started) run();
+      else state = 'idle';
     },
     position: () => position,
     pendingCount: () => (state === 'running' ? consumer?.pendingCount() : undefined),
