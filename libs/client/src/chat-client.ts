@@ -280,10 +280,10 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
     // Commands given before start come after those of the last run: those were wished first.
     const early = outbox.list();
     for (const { id } of early) outbox.settle(id);
-    for (const command of stored?.commands ?? []) {
-      if (!outbox.add(command, true)) outgoing.add(command);
-    }
-    for (const command of early) outbox.add(command, false);
+    outgoing.clear();
+    for (const command of stored?.commands ?? []) outbox.restore(command, true);
+    for (const command of early) outbox.restore(command, false);
+    for (const command of outbox.list()) outgoing.add(command);
     cleanCursor = stored?.cursor;
     core = createSessionCore({
       gatewayUrls: options.gatewayUrls,
@@ -303,7 +303,7 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
   const submit = (name: SessionCommandName, data: unknown): SubmitResult => {
     const nowMs = clock.nowMs();
     const command = { id: uuidV7(nowMs), name, data, submittedAtMs: nowMs };
-    const refusal = outbox.add(command, false);
+    const refusal = outbox.add(command);
     if (refusal) return { ok: false, id: command.id, refusal };
     outgoing.add(command);
     if (core) saver.request(true);

@@ -12,17 +12,17 @@ const command = (id: string, text = 'x') => ({
 describe('the outbox', () => {
   it('refuses a command over its count, and has room again when one is settled', () => {
     const outbox = createOutbox(Math.random);
-    for (let i = 0; i < OUTBOX_MAX_COUNT; i += 1) expect(outbox.add(command(`${i}`), false)).toBeUndefined();
-    expect(outbox.add(command('over'), false)?.code).toBe('OUTBOX_FULL');
+    for (let i = 0; i < OUTBOX_MAX_COUNT; i += 1) expect(outbox.add(command(`${i}`))).toBeUndefined();
+    expect(outbox.add(command('over'))?.code).toBe('OUTBOX_FULL');
     outbox.settle('0');
-    expect(outbox.add(command('fits'), false)).toBeUndefined();
+    expect(outbox.add(command('fits'))).toBeUndefined();
   });
 
   it('refuses a command over its bytes', () => {
     const outbox = createOutbox(Math.random);
     const text = 'x'.repeat(32_000);
     let count = 0;
-    while (!outbox.add(command(`${count}`, text), false)) count += 1;
+    while (!outbox.add(command(`${count}`, text))) count += 1;
     expect(count).toBe(
       Math.floor(
         OUTBOX_MAX_BYTES /
@@ -52,11 +52,11 @@ describe('the outbox', () => {
       data: { channelId: 'c', channelSeq },
       submittedAtMs: 0,
     });
-    outbox.add(mark('r1', 1), false);
+    outbox.add(mark('r1', 1));
     outbox.takeDue(0, 10);
-    outbox.add(mark('r2', 2), false);
+    outbox.add(mark('r2', 2));
     outbox.supersedeReadMarks('read:c');
-    outbox.add(mark('r3', 3), false);
+    outbox.add(mark('r3', 3));
     expect(outbox.list().map(({ id }) => id)).toEqual(['r1', 'r3']);
   });
 });

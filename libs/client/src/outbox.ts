@@ -55,6 +55,8 @@ export const laneOf = (command: { id: string; name: CommandName; data: unknown }
 };
 
 const encoder = new TextEncoder();
+const frameBytes = (command: StoredCommand): number =>
+  encoder.encode(JSON.stringify({ t: 'cmd', ...frameOf(command) })).length;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
@@ -73,18 +75,7 @@ export const createOutbox = (random: () => number) => {
     totalBytes -= entry.bytes;
   };
 
-  const add = (command: StoredCommand, mayBeStored: boolean): EnqueueRefusal | undefined => {
-    // The frame is measured here because a gateway cannot name the command of a frame that it refuses to read.
-    const bytes = encoder.encode(JSON.stringify({ t: 'cmd', ...frameOf(command) })).length;
-    if (bytes > FRAME_MAX_BYTES) {
-      return {
-        code: 'FRAME_TOO_LARGE',
-        message: `The command takes ${bytes} bytes, over ${FRAME_MAX_BYTES}.`,
-      };
-    }
-    if (entries.size >= OUTBOX_MAX_COUNT || totalBytes + bytes > OUTBOX_MAX_BYTES) {
-      return { code: 'OUTBOX_FULL', message: 'Too many commands wait to be sent; try again when connected.' };
-    }
+  const put = (command: StoredCommand, bytes: number, mayBeStored: boolean): void => {
     entries.set(command.id, {
       ...command,
       lane: laneOf(command),
@@ -97,6 +88,21 @@ export const createOutbox = (random: () => number) => {
       retryAtMs: 0,
     });
     totalBytes += bytes;
+  };
+
+  const add = (command: StoredCommand): EnqueueRefusal | undefined => {
+    // The frame is measured here because a gateway cannot name the command of a frame that it refuses to read.
+    const bytes = frameBytes(command);
+    if (bytes > FRAME_MAX_BYTES) {
+      return {
+        code: 'FRAME_TOO_LARGE',
+        message: `The command takes ${bytes} bytes, over ${FRAME_MAX_BYTES}.`,
+      };
+    }
+    if (entries.size >= OUTBOX_MAX_COUNT || totalBytes + bytes > OUTBOX_MAX_BYTES) {
+      return { code: 'OUTBOX_FULL', message: 'Too many commands wait to be sent; try again when connected.' };
+    }
+    put(command, bytes, false);
     return undefined;
   };
 
@@ -150,6 +156,10 @@ export const createOutbox = (random: () => number) => {
 
   return {
     add,
+    /** Takes back what an outbox had taken before: within twice the bounds, since nothing taken may be refused now. */
+    restore: (command: StoredCommand, mayBeStored: boolean): void => {
+      if (!entries.has(command.id)) put(command, frameBytes(command), mayBeStored);
+    },
     supersedeReadMarks,
     takeDue,
     nextDueMs,

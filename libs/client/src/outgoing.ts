@@ -23,6 +23,7 @@ export type Outgoing = {
 export const createOutgoing = () => {
   const items = new Map<string, Outgoing & { readonly seq?: number }>();
   return {
+    clear: (): void => items.clear(),
     add: (command: StoredCommand): void => {
       if (command.name !== 'message.send') return;
       const { channelId, text } = command.data as { channelId: ChannelId; text: string };

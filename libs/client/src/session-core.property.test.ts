@@ -152,15 +152,12 @@ const runModel = (choices: readonly number[], commandCount: number) => {
   run(core.handle({ kind: 'start' }, nowMs));
   for (let i = 0; i < commandCount; i += 1) {
     const channelId = channels[i % channels.length] ?? '';
-    outbox.add(
-      {
-        id: `${channelId}${String(i).padStart(4, '0')}`,
-        name: 'message.send',
-        data: { channelId },
-        submittedAtMs: 0,
-      },
-      false,
-    );
+    outbox.add({
+      id: `${channelId}${String(i).padStart(4, '0')}`,
+      name: 'message.send',
+      data: { channelId },
+      submittedAtMs: 0,
+    });
     run(core.handle({ kind: 'wake' }, nowMs));
     step();
   }

@@ -32,7 +32,7 @@ const harness = (options: { resumeFrom?: ResumePoint; random?: () => number } = 
       return at === undefined ? undefined : at - nowMs;
     },
     submit: (id: string, channelId = channelA) => {
-      outbox.add({ id, name: 'message.send', data: { channelId, text: id }, submittedAtMs: nowMs }, false);
+      outbox.add({ id, name: 'message.send', data: { channelId, text: id }, submittedAtMs: nowMs });
       return give({ kind: 'wake' });
     },
   };

@@ -37,7 +37,8 @@ const membership = (
     commandId: `x${seq}`,
     hash: 'h',
     actor: userId,
-    data: type === 'member.added' ? { userId, role: 'member', kind, name: 'one' } : { userId, reason: 'left' },
+    data:
+      type === 'member.added' ? { userId, role: 'member', kind, name: 'one' } : { userId, reason: 'left' },
   }) as EventElement;
 
 const view = (over: Partial<ChannelView> = {}): ChannelView => ({
@@ -214,7 +215,17 @@ describe('unread counts', () => {
     const store = joined();
     store.apply([sent(101, 1), sent(102, 2), sent(103, 3)]);
     store.apply([
-      { seq: 104, type: 'read.marked', v: 1, at: 1, channelId, commandId: 'r', hash: 'h', actor: me, data: { upTo: 2 } } as never,
+      {
+        seq: 104,
+        type: 'read.marked',
+        v: 1,
+        at: 1,
+        channelId,
+        commandId: 'r',
+        hash: 'h',
+        actor: me,
+        data: { upTo: 2 },
+      } as never,
     ]);
     expect(store.channel(channelId)?.unreadCount).toBe(1);
   });
