@@ -48,7 +48,7 @@ export const createMembersPositions = ({ nats, namePrefix, log }: MembersPositio
     ...nats,
     stream: membersStream,
     startSeq: 1,
-    ...{ filterSubject: 'mbr.*.pos' },
+    filterSubject: 'mbr.*.pos',
     namePrefix: `${namePrefix}_members`,
     onMessage: (msg) => onMessage(msg.subject, msg.data),
     // A stream made anew counts from 1 again.

@@ -70,17 +70,18 @@ export const createHello = (deps: HelloDeps): Hello => {
     return undefined;
   };
 
-  /** The base, completed to the flushed head; waits while the user is no member yet. */
+  /** The base, completed to the flushed head; waits a little while the user is no member yet. */
   const membershipNow = async (session: Session): Promise<MembershipBase | Refusal> => {
     const { partition, teamId, userId } = session;
+    const base = await deps.loadMembership(partition, teamId, userId);
     const untilMs = deps.nowMs() + MEMBER_GRACE_MS;
     for (;;) {
-      const base = await deps.loadMembership(partition, teamId, userId);
       if (!base || !completeMembership(base, partition, teamId, userId)) return unavailable;
       if (base.membership.isMember) return base;
-      if (deps.nowMs() >= untilMs) return noTeam;
+      const leftMs = untilMs - deps.nowMs();
+      if (leftMs <= 0 || !session.isOpen) return noTeam;
       // The next event of the partition may be the one that makes the team, or the user a member.
-      await partition.reach(partition.flushedSeq + 1, Math.max(1, untilMs - deps.nowMs()));
+      await partition.reach(partition.flushedSeq + 1, leftMs);
     }
   };
 
