@@ -16,7 +16,17 @@ const drivers = [
 const libs = (...names) => names.map((name) => `scope:${name}`);
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/dist-types/**', '**/node_modules/**', '.local/**', '.nx/**', '**/*.d.ts', 'coverage/**'] },
+  {
+    ignores: [
+      '**/dist/**',
+      '**/dist-types/**',
+      '**/node_modules/**',
+      '.local/**',
+      '.nx/**',
+      '**/*.d.ts',
+      'coverage/**',
+    ],
+  },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {
@@ -24,7 +34,12 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         projectService: {
-          allowDefaultProject: ['*.ts', '*/*/vitest.config.ts', '*/*/vite.config.ts'],
+          allowDefaultProject: [
+            '*.ts',
+            '*/*/vitest.config.ts',
+            '*/*/vite.config.ts',
+            'tools/vitest.config.ts',
+          ],
           maximumDefaultProjectFileMatchCount_THIS_WILL_SLOW_DOWN_LINTING: 40,
         },
         tsconfigRootDir: import.meta.dirname,

@@ -49,7 +49,10 @@ export const isBuildFresh = (): boolean =>
 export const build = async (tell: (note: string) => void): Promise<void> => {
   const before = fingerprint();
   tell('the apps (tsc)');
-  await run(['node_modules/typescript/bin/tsc', '-b', ...builtApps.map((app) => `apps/${app}`)], tell);
+  await run(
+    ['node_modules/typescript/bin/tsc', '-b', '--pretty', 'false', ...builtApps.map((app) => `apps/${app}`)],
+    tell,
+  );
   tell('the page (vite)');
   await run(['node_modules/vite/bin/vite.js', 'build', 'apps/web', '--logLevel', 'warn'], tell);
   // Taken before: a source that changed meanwhile is built the next time.

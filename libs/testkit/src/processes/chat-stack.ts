@@ -7,7 +7,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDevIssuer } from '@chat/platform/auth/dev-issuer';
@@ -124,7 +124,6 @@ const urlsOf = (planned: readonly Planned[], app: AppName, scheme: string): read
 /** Starts everything and waits until each process is ready. What was started is stopped again when a part fails. */
 export const startChatStack = async (options: ChatStackOptions = {}): Promise<ChatStack> => {
   const folder = await mkdtemp(join(tmpdir(), 'chat-stack-'));
-  await chmod(folder, 0o755); // PostgreSQL may run as another user
   const stopping: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   const stopAll = async (): Promise<void> => {
     const failures: unknown[] = [];

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type PostgresBinaries, type RunAs, rootStateDir } from './postgres-binaries.ts';
 import { spawnChild } from './child-process.ts';
@@ -21,6 +22,13 @@ const exists = async (path: string): Promise<boolean> =>
 const canReach = (folder: string, runAs: RunAs): boolean =>
   spawnSync('test', ['-x', folder], { stdio: 'ignore', cwd: '/', ...runAs }).status === 0;
 
+/** Folders that `mkdtemp` made for root alone: others may pass them, not list them. */
+const openTemporary = async (folder: string): Promise<void> => {
+  const root = tmpdir();
+  for (let at = folder; at.startsWith(`${root}/`); at = dirname(at))
+    await chmod(at, (await stat(at)).mode | 0o011);
+};
+
 /**
  * Where the data of `wanted` really is. Under a folder the server's user cannot pass (/root), root's state folder
  * is used instead, under a name that only this path has.
@@ -29,6 +37,8 @@ export const postgresDataDir = async (wanted: string, runAs: RunAs | undefined):
   const asked = resolve(wanted);
   await mkdir(dirname(asked), { recursive: true });
   if (!runAs || canReach(dirname(asked), runAs)) return asked;
+  await openTemporary(dirname(asked));
+  if (canReach(dirname(asked), runAs)) return asked;
   const name = createHash('sha256').update(asked).digest('hex').slice(0, 16);
   const moved = join(rootStateDir, `data-${name}`, basename(asked));
   await mkdir(dirname(moved), { recursive: true, mode: 0o755 });

@@ -3,7 +3,7 @@
  * first starts the server, the last one that ends stops it. CHAT_TEST_POSTGRES_URL uses a given server instead.
  */
 
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -22,8 +22,6 @@ const globals = globalThis as { [key]?: Shared };
 
 const startShared = async (): Promise<{ postgres: PostgresServer; folder: string }> => {
   const folder = await mkdtemp(join(tmpdir(), 'chat-test-pg-'));
-  // mkdtemp makes 0700; as root the server's user has to pass.
-  await chmod(folder, 0o755);
   const postgres = await startPostgres({ dataDir: join(folder, 'data'), fsync: false });
   return { postgres, folder };
 };
