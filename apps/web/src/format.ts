@@ -29,7 +29,7 @@ export const channelSign = (channel: Channel): string =>
 /** One of the eight avatar colours (see style.css), the same for a user everywhere. */
 export const avatarHue = (userId: string): number => {
   let sum = 0;
-  for (const char of userId) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) % 997;
+  for (const char of userId) sum = (sum * 17 + (char.codePointAt(0) ?? 0)) % 997;
   return sum % 8;
 };
 
