@@ -1,5 +1,6 @@
 /** A connection of one role to a test's nats-server, made as the apps make theirs. */
 
+import { readFileSync, readdirSync } from 'node:fs';
 import { createLogger, silentLogger } from '@chat/platform/log';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import type { NatsRole, NatsServer } from '@chat/testkit/servers/nats-server';
@@ -35,4 +36,14 @@ export const until = async (
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+};
+
+/** SIGSTOP, and only goes on when every thread of the server stands still: until then it may still answer. */
+export const pauseWhole = async (server: NatsServer): Promise<void> => {
+  server.pause();
+  const threads = `/proc/${server.pid}/task`;
+  await until(
+    () => readdirSync(threads).every((id) => / T /.test(readFileSync(`${threads}/${id}/stat`, 'utf8'))),
+    'server stopped',
+  );
 };

@@ -6,7 +6,7 @@ import { ensureEvtStream } from '@chat/platform/nats/streams';
 import type { NatsServer } from '@chat/testkit/servers/nats-server';
 import { testNats } from '@chat/testkit/servers/servers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { connectAs, inboxOf, testLog, until } from './nats-client.ts';
+import { connectAs, inboxOf, pauseWhole, testLog, until } from './nats-client.ts';
 
 let server: NatsServer;
 let writer: NatsHandle;
@@ -426,7 +426,7 @@ describe('an ordered feed and a server that dies', () => {
     const { feed, seqs } = newFeed();
     await feed.start();
     await until(() => feed.position() === 5, 'first messages');
-    server.pause();
+    await pauseWhole(server);
     await until(() => feed.silentForMs() > 0, 'silence noticed', 3_000);
     await until(() => !gateway.status().ok, 'readiness says so', 6_000);
     server.resume();

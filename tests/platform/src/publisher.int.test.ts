@@ -13,7 +13,7 @@ import { ensureCmdStream, ensureEvtStream, getMessage } from '@chat/platform/nat
 import type { NatsServer } from '@chat/testkit/servers/nats-server';
 import { testNats } from '@chat/testkit/servers/servers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { connectAs, inboxOf, until } from './nats-client.ts';
+import { connectAs, inboxOf, pauseWhole, until } from './nats-client.ts';
 
 let server: NatsServer;
 let writer: NatsHandle;
@@ -177,11 +177,12 @@ describe('a windowed publisher', () => {
     await ensureCmdStream(writer.jsm, partition);
     const publisher = newPublisher('gateway', 4, 400);
     const results: PubAckResult[] = [];
-    server.pause();
+    await pauseWhole(server);
     try {
       publisher.publish(cmd(), data, msgIdHeader('slow'), (result) => results.push(result));
       const startMs = performance.now();
       await until(() => results.length === 1, 'timeout', 3_000);
+      expect(results).toEqual([{ kind: 'timeout' }]);
       expect(performance.now() - startMs).toBeGreaterThanOrEqual(390);
       expect(results).toEqual([{ kind: 'timeout' }]);
     } finally {
@@ -200,14 +201,14 @@ describe('a windowed publisher', () => {
     await ensureCmdStream(writer.jsm, partition);
     const publisher = newPublisher('gateway', 64, 30_000);
     const results: PubAckResult[] = [];
-    server.pause(); // so that nothing is answered before the kill
+    await pauseWhole(server); // so that nothing is answered before the kill
     for (let i = 0; i < 10; i++)
       publisher.publish(cmd(), data, msgIdHeader(`k${i}`), (result) => results.push(result));
     await server.kill();
     await until(() => results.length === 10, 'all ended', 10_000);
     expect(new Set(results.map(({ kind }) => kind))).toEqual(new Set(['timeout']));
     await server.start();
-    await until(() => gateway.status().ok, 'reconnected');
+    await until(() => gateway.status().ok && writer.status().ok, 'reconnected');
     await until(
       async () => (await publish(publisher, cmd(), msgIdHeader('after'))).kind === 'ok',
       'publishing again',

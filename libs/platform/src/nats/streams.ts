@@ -27,7 +27,7 @@ import { IncompatibleFault, TimeoutFault } from '../faults.ts';
 export type StreamState =
   | {
       readonly exists: true;
-      /** 1 for a stream that never held anything, last + 1 for one that is empty now. */
+      /** last + 1 while the stream is empty. */
       readonly firstSeq: number;
       readonly lastSeq: number;
       readonly messages: number;
@@ -165,7 +165,8 @@ const infoOf = async (jsm: JetStreamManager, name: string): Promise<StreamInfo |
 
 const stateOf = ({ state, config, created }: StreamInfo): ExistingStreamState => ({
   exists: true,
-  firstSeq: state.first_seq,
+  // The server says 0 of a stream that never held anything.
+  firstSeq: state.messages === 0 ? state.last_seq + 1 : state.first_seq,
   lastSeq: state.last_seq,
   messages: state.messages,
   bytes: state.bytes,
