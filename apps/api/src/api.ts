@@ -1,0 +1,165 @@
+/** Wires the api: one Fastify instance, its routes, and what they rest on. */
+
+import type { AddressInfo } from 'node:net';
+import type { UserId } from '@chat/contracts/ids';
+import type { DevIssuer } from '@chat/platform/auth/dev-issuer';
+import type { TokenVerifier } from '@chat/platform/auth/tokens';
+import { type Clock, systemClock } from '@chat/platform/clock';
+import { Fault, codeOf } from '@chat/platform/faults';
+import type { Check } from '@chat/platform/health';
+import type { Logger } from '@chat/platform/log';
+import type { NatsHandle } from '@chat/platform/nats/connect';
+import { createWindowedPublisher } from '@chat/platform/nats/publisher';
+import { type Service, onceAsync } from '@chat/platform/service';
+import type { ReadModel } from '@chat/read-model/port';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { fastify } from 'fastify';
+import { authenticate } from './auth/authenticate.ts';
+import { devTokenRoute } from './auth/dev-token-route.ts';
+import { createCommandEntry } from './commands/command-entry.ts';
+import { commandRoutes } from './commands/command-routes.ts';
+import { createEpochs } from './commands/epochs.ts';
+import { createTeamIdMaker } from './commands/team-id.ts';
+import type { ApiConfig } from './config.ts';
+import { createReadPosition } from './history/read-position.ts';
+import { readRoutes } from './history/read-routes.ts';
+import { createStoreWatch } from './history/store-watch.ts';
+import type { App } from './http/app-type.ts';
+import { clientErrorHandler, handleErrors, refuseOtherMethods } from './http/error-handling.ts';
+import { healthRoutes } from './http/health-routes.ts';
+import { BODY_MAX_BYTES, parseJsonBodies } from './http/json-body.ts';
+import { collectOpenApi, openApiRoutes } from './http/openapi.ts';
+import { createTeamParser } from './http/team-parser.ts';
+import { validateWithTypeBox } from './http/validation.ts';
+import { pageRoutes, securityHeaders } from './web/page-routes.ts';
+
+export const API_INBOX_PREFIX = '_INBOX_api';
+export const API_VERSION = '0.1.0';
+const DEMO_USERS = ['alice', 'bob', 'carol'] as UserId[];
+const PUBLISH_TIMEOUT_MS = 2_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+const KEEP_ALIVE_MS = 65_000;
+
+export type ApiDeps = {
+  readonly config: ApiConfig;
+  readonly nats: NatsHandle;
+  readonly readModel: ReadModel;
+  readonly verifier: TokenVerifier;
+  /** Given in development and test only. */
+  readonly devIssuer?: DevIssuer | undefined;
+  readonly clock?: Clock;
+  readonly log: Logger;
+};
+
+export type Api = Service & {
+  readonly checks: Readonly<Record<string, Check>>;
+  /** After start. */
+  port(): number;
+};
+
+export const createApi = (deps: ApiDeps): Api => {
+  const { config, nats, readModel, log } = deps;
+  const publisher = createWindowedPublisher({
+    nc: nats.nc,
+    inboxPrefix: API_INBOX_PREFIX,
+    maxInFlight: config.COMMANDS_IN_FLIGHT_MAX_COUNT,
+    timeoutMs: PUBLISH_TIMEOUT_MS,
+  });
+  const storeWatch = createStoreWatch(readModel);
+  const checks = { nats: nats.status, store: storeWatch.check };
+  let isDraining = false;
+  let app: App | undefined;
+
+  return {
+    checks,
+    port: () => portOf(app) ?? config.API_PORT,
+    start: onceAsync(async () => {
+      await storeWatch.start();
+      app = await buildApp(deps, { publisher, checks, isDraining: () => isDraining });
+      await listen(app, config);
+      log.info({ port: portOf(app) }, 'api listening');
+    }),
+    drain: async () => {
+      isDraining = true;
+    },
+    // Requests that are being served are finished: close waits for them.
+    stop: onceAsync(async () => {
+      isDraining = true;
+      await app?.close();
+      publisher.close();
+      await storeWatch.stop();
+    }),
+  };
+};
+
+const portOf = (app: App | undefined): number | undefined =>
+  (app?.server.address() as AddressInfo | null | undefined)?.port;
+
+const listen = async (app: App, { API_HOST: host, API_PORT: port }: ApiConfig): Promise<void> => {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    if (codeOf(error) !== 'EADDRINUSE') throw error;
+    const message = `port ${port} on ${host} is taken by another process; set API_PORT to a free one`;
+    throw new Fault('API_PORT_TAKEN', message, error);
+  }
+};
+
+type Parts = {
+  readonly publisher: ReturnType<typeof createWindowedPublisher>;
+  readonly checks: Readonly<Record<string, Check>>;
+  readonly isDraining: () => boolean;
+};
+
+const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts): Promise<App> => {
+  const { config, nats, readModel, verifier, devIssuer, clock = systemClock, log } = deps;
+  const app = fastify({
+    logger: false,
+    bodyLimit: BODY_MAX_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    clientErrorHandler,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  const known = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    if (url.includes('*')) return;
+    const methods = known.get(url) ?? new Set<string>();
+    for (const one of [method].flat()) methods.add(one);
+    known.set(url, methods);
+  });
+  handleErrors(app, log);
+  parseJsonBodies(app);
+  validateWithTypeBox(app);
+  const page = {
+    webRoot: config.WEB_ROOT,
+    isProduction: config.CHAT_ENV === 'production',
+    allowedOrigins: config.ALLOWED_ORIGINS,
+    clientConfig: { gateways: config.GATEWAY_URLS, demoUsers: devIssuer ? DEMO_USERS : [] },
+  };
+  await securityHeaders(app, page);
+  await collectOpenApi(app, API_VERSION);
+  healthRoutes(app, { checks, isDraining });
+  await pageRoutes(app, page);
+  if (devIssuer) devTokenRoute(app, devIssuer, clock);
+
+  const parseTeam = createTeamParser(config.PARTITIONS);
+  const epochs = createEpochs(nats);
+  const entry = createCommandEntry({ nats, publisher, waitMs: config.COMMAND_WAIT_MS, clock, log });
+  const position = createReadPosition({ readModel, epochs, maxWaitMs: config.MIN_SEQ_WAIT_MS, log });
+  const makeTeamId = createTeamIdMaker(config.TEAM_ID_SECRET, config.PARTITIONS);
+  await app.register(async (scope) => {
+    const authenticated = scope.withTypeProvider<TypeBoxTypeProvider>();
+    authenticated.addHook('onRoute', (route) => {
+      route.schema = { ...route.schema, security: [{ bearer: [] }] };
+    });
+    authenticated.addHook('onRequest', authenticate(verifier));
+    commandRoutes(authenticated, { entry, epochs, makeTeamId, parseTeam });
+    readRoutes(authenticated, { readModel, position, parseTeam });
+  });
+  await openApiRoutes(app);
+  refuseOtherMethods(app, known);
+  await app.ready();
+  return app;
+};

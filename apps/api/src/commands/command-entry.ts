@@ -1,0 +1,136 @@
+/**
+ * The HTTP entry of commands: the same path as a gateway's (`CMD_<p>` with the same Msg-Id), then the owner of the
+ * partition is asked for the outcome. The api decides nothing itself.
+ *
+ * Steps and what a failure in each means: not stored for sure (window full) → OVERLOADED; not known whether it is
+ * stored → the same again until the deadline, then UNAVAILABLE, and the sender repeats the same id; stored, but no
+ * outcome in time → `accepted`: it will be decided, and the same id asks again.
+ */
+
+import type { CommandWish } from '@chat/contracts/commands';
+import { commandMsgId, encodeCommand } from '@chat/contracts/commands';
+import type { ErrorCode } from '@chat/contracts/errors';
+import type { EventElement, OutcomeReply, OutcomeRequest } from '@chat/contracts/events';
+import { type CommandId, type TeamId, type UserId, partitionOf } from '@chat/contracts/ids';
+import { cmdSubject, outcomeSubject } from '@chat/contracts/subjects';
+import type { Clock } from '@chat/platform/clock';
+import { commandHash } from '@chat/platform/command-hash';
+import { reasonOf } from '@chat/platform/faults';
+import type { Logger } from '@chat/platform/log';
+import type { NatsHandle } from '@chat/platform/nats/connect';
+import type { PubAckResult, WindowedPublisher } from '@chat/platform/nats/publisher';
+import { msgIdHeader } from '@chat/platform/nats/raw-headers';
+import { pause } from '@chat/platform/resilience/backoff';
+
+export type Wish = {
+  readonly teamId: TeamId;
+  readonly id: CommandId;
+  readonly actor: UserId;
+  readonly name: CommandWish['name'];
+  /** Canonical, of `parseCommand`. */
+  readonly dataJson: string;
+};
+
+export type EntryResult =
+  /** `isNew` false: a repeat; the event is the original. */
+  | {
+      readonly kind: 'persisted';
+      readonly seq: number;
+      readonly event: EventElement;
+      readonly isNew: boolean;
+    }
+  | { readonly kind: 'rejected'; readonly code: ErrorCode; readonly message: string }
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'refused'; readonly code: 'UNAVAILABLE' | 'OVERLOADED'; readonly retryAfterMs: number };
+
+export type CommandEntryDeps = {
+  readonly nats: Pick<NatsHandle, 'nc'>;
+  readonly publisher: WindowedPublisher;
+  readonly waitMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+export type CommandEntry = { submit(wish: Wish): Promise<EntryResult> };
+
+/** One question to the owner: short, because an owner that dies takes the question with it. */
+const ASK_MS = 1_000;
+const ASK_GRACE_MS = 500;
+const RETRY_PAUSE_MS = 150;
+const RETRY_AFTER_MS = 1_000;
+
+type Stored = { readonly kind: 'stored'; readonly seq: number; readonly duplicate: boolean };
+type Refused = Extract<EntryResult, { kind: 'refused' }>;
+
+const refused = (code: Refused['code']): Refused => ({ kind: 'refused', code, retryAfterMs: RETRY_AFTER_MS });
+
+export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
+  const { nats, publisher, waitMs, clock, log } = deps;
+
+  const publishOnce = (subject: string, payload: Uint8Array, msgId: string): Promise<PubAckResult | 'full'> =>
+    new Promise((resolve) => {
+      if (!publisher.publish(subject, payload, msgIdHeader(msgId), resolve)) resolve('full');
+    });
+
+  const store = async (wish: Wish, hash: string, deadlineMs: number): Promise<Stored | Refused> => {
+    const { teamId, id, actor, name, dataJson } = wish;
+    const payload = Buffer.from(encodeCommand(id, actor, hash, name, clock.nowMs(), dataJson));
+    const subject = cmdSubject(teamId, name);
+    for (;;) {
+      const ack = await publishOnce(subject, payload, commandMsgId(actor, id, hash));
+      if (ack === 'full') return refused('OVERLOADED');
+      if (ack.kind === 'ok') return { kind: 'stored', seq: ack.seq, duplicate: ack.duplicate };
+      if (ack.kind === 'error') {
+        // The stream is there and says no: it is full, or the server is short of something.
+        log.warn({ partition: partitionOf(teamId), code: ack.code }, 'a command was not stored');
+        return refused('OVERLOADED');
+      }
+      if (ack.kind === 'closed' || performance.now() + RETRY_PAUSE_MS >= deadlineMs)
+        return refused('UNAVAILABLE');
+      await pause(RETRY_PAUSE_MS);
+    }
+  };
+
+  /** Undefined: nobody answered in time. */
+  const askOnce = async (subject: string, request: OutcomeRequest): Promise<OutcomeReply | undefined> => {
+    try {
+      const timeout = request.waitMs + ASK_GRACE_MS;
+      const reply = await nats.nc.request(subject, JSON.stringify(request), { timeout });
+      return reply.json<OutcomeReply>();
+    } catch (error) {
+      log.debug({ subject, reason: reasonOf(error) }, 'no outcome yet');
+      return undefined;
+    }
+  };
+
+  const outcome = async (wish: Wish, hash: string, deadlineMs: number): Promise<OutcomeReply | undefined> => {
+    const { teamId, id: commandId, actor } = wish;
+    const subject = outcomeSubject(partitionOf(teamId));
+    for (;;) {
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) return undefined;
+      const askedAtMs = performance.now();
+      const ask = { teamId, commandId, actor, hash, waitMs: Math.ceil(Math.min(ASK_MS, leftMs)) };
+      const reply = await askOnce(subject, ask);
+      if (reply?.kind === 'persisted' || reply?.kind === 'rejected') return reply;
+      // No owner at the moment, or one that cannot write: it may be another one soon.
+      if (performance.now() - askedAtMs < RETRY_PAUSE_MS) await pause(Math.min(RETRY_PAUSE_MS, leftMs));
+    }
+  };
+
+  return {
+    submit: async (wish) => {
+      const deadlineMs = performance.now() + waitMs;
+      const hash = commandHash(wish.name, wish.dataJson);
+      const stored = await store(wish, hash, deadlineMs);
+      if (stored.kind === 'refused') return stored;
+      const reply = await outcome(wish, hash, deadlineMs);
+      if (reply?.kind === 'persisted') {
+        const isNew = reply.cmdSeq === stored.seq && !stored.duplicate;
+        return { kind: 'persisted', seq: reply.seq, event: reply.event, isNew };
+      }
+      if (reply?.kind === 'rejected') return { kind: 'rejected', code: reply.code, message: reply.message };
+      return { kind: 'accepted' };
+    },
+  };
+};

@@ -1,0 +1,28 @@
+/** A refusal as an HTTP answer: the status of its code, an ErrorBody, and Retry-After when it says when. */
+
+import { type ErrorBody, type ErrorCode, errorBody, errorCatalogue } from '@chat/contracts/errors';
+import type { FastifyReply } from 'fastify';
+
+export type Refusal = {
+  readonly code: ErrorCode;
+  /** More exact than the catalogue's sentence. */
+  readonly message?: string;
+  readonly retryAfterMs?: number;
+};
+
+export const bodyOf = ({ code, message, retryAfterMs }: Refusal): ErrorBody =>
+  errorBody(code, {
+    ...(message === undefined ? {} : { message }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+
+export const refuse = (reply: FastifyReply, refusal: Refusal): FastifyReply => {
+  const { retryAfterMs } = refusal;
+  if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+  return reply
+    .code(errorCatalogue[refusal.code].status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .header('cache-control', 'no-store')
+    .serializer(JSON.stringify)
+    .send(bodyOf(refusal));
+};

@@ -1,0 +1,88 @@
+/** The api process. */
+
+import { createDevIssuer } from '@chat/platform/auth/dev-issuer';
+import { DEV_ISSUER } from '@chat/platform/auth/dev-issuer';
+import { type TokenIssuer, createTokenVerifier } from '@chat/platform/auth/tokens';
+import { exitOnConfigError } from '@chat/platform/config';
+import { createHealthServer } from '@chat/platform/health';
+import { createLogger } from '@chat/platform/log';
+import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
+import { READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
+import { type Service, runService } from '@chat/platform/service';
+import { createPostgresReadModel } from '@chat/read-model/postgres/postgres-read-model';
+import { API_INBOX_PREFIX, API_VERSION, type Api, createApi } from './api.ts';
+import { type ApiConfig, readApiConfig } from './config.ts';
+
+const STOP_TIMEOUT_MS = 30_000;
+
+const issuersOf = (config: ApiConfig): TokenIssuer[] => {
+  const { JWT_AUDIENCE: audience, JWT_ISSUER: issuer, JWT_JWKS: jwks, DEV_JWT_JWKS: devJwks } = config;
+  return [
+    ...(issuer !== undefined && jwks !== undefined ? [{ issuer, audience, jwks }] : []),
+    ...(devJwks === undefined ? [] : [{ issuer: DEV_ISSUER, audience, jwks: devJwks }]),
+  ];
+};
+
+const main = async (): Promise<void> => {
+  const config = exitOnConfigError(() => readApiConfig(process.env));
+  const log = createLogger({ app: 'api', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+  const pool = createPool({
+    url: config.READ_DATABASE_URL,
+    max: config.READ_POOL_MAX_COUNT,
+    name: 'chat-api',
+    statementTimeoutMs: READ_TIMEOUT_MS,
+    log,
+  });
+  const abort = new AbortController();
+  let nats: NatsHandle | undefined;
+  let api: Api | undefined;
+  const starting = { ok: false as const, reason: 'starting' };
+  const health = createHealthServer({
+    host: config.HEALTH_HOST,
+    port: config.HEALTH_PORT,
+    checks: {
+      nats: () => api?.checks['nats']?.() ?? starting,
+      store: () => api?.checks['store']?.() ?? starting,
+    },
+    version: API_VERSION,
+    log,
+  });
+
+  const service: Service = {
+    start: async () => {
+      const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, INSTANCE_ID } = config;
+      const name = `api ${INSTANCE_ID}`;
+      nats = await connectNats({
+        servers,
+        user,
+        password,
+        name,
+        inboxPrefix: API_INBOX_PREFIX,
+        log,
+        signal: abort.signal,
+      });
+      const keyFile = config.DEV_ISSUER_KEY_FILE;
+      const devIssuer =
+        keyFile === undefined ? undefined : await createDevIssuer({ keyFile, audience: config.JWT_AUDIENCE });
+      api = createApi({
+        config,
+        nats,
+        readModel: createPostgresReadModel({ pool }),
+        verifier: createTokenVerifier({ issuers: issuersOf(config) }),
+        devIssuer,
+        log,
+      });
+      await api.start();
+    },
+    drain: async (deadlineMs) => api?.drain?.(deadlineMs),
+    stop: async () => {
+      abort.abort();
+      await api?.stop();
+      await nats?.close();
+      await pool.end();
+    },
+  };
+  await runService({ name: 'api', log, service, health, stopTimeoutMs: STOP_TIMEOUT_MS });
+};
+
+await main();
