@@ -99,7 +99,7 @@ export const runUnderProjectNode = (args, { env = process.env } = {}) =>
     child.once('error', reject);
     child.once('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 1)));
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-    if (process.env.npm_lifecycle_event) watchParent(() => child.disconnect());
+    if (process.env.npm_lifecycle_event) watchParent(() => child.connected && child.disconnect());
   });
 
 /** npm killed with -9 tells nobody: this process then has another parent. */

@@ -1,6 +1,7 @@
 /** `npm start` under the project's Node: parses what was asked for, starts the stack, and stops it on a signal. */
 
 import { createSteps } from '../lib/steps.mjs';
+import { delay } from '@chat/testkit/servers/ports';
 import { ServerFault } from '@chat/testkit/servers/server-fault';
 import { findPostgres } from '@chat/testkit/servers/postgres-binaries';
 import { postgresDataDir } from '@chat/testkit/servers/postgres-data';
@@ -10,19 +11,25 @@ import { createLocalStack, type LocalStack } from './local-stack.ts';
 import { localPaths, makeFolders, readJson, removeLocalData, writeJson } from './local-state.ts';
 import { parseOptions, type StartOptions, usage } from './options.ts';
 import { choosePorts } from './port-plan.ts';
-import { createProcessRecords, endLeftovers, takeLock } from './process-records.ts';
+import { createProcessRecords, endLeftovers, type HeldLock, takeLock } from './process-records.ts';
 import { reportLines, type StackSummary } from './report.ts';
 
 const steps = createSteps();
 /** One Ctrl-C may arrive twice (from the terminal and by npm); a second one after this long means "at once". */
 const SECOND_SIGNAL_AFTER_MS = 1_000;
+/** How long a start waits for an earlier one to stop. */
+const STOP_WAIT_MS = 60_000;
 
 let stack: LocalStack | undefined;
-let release: () => void = () => {};
+let lock: HeldLock | undefined;
 let stopping: Promise<void> | undefined;
 let stopAskedAtMs = 0;
 
-const stopOnce = (): Promise<void> => (stopping ??= (async () => stack?.stop())().finally(() => release()));
+const stopOnce = (): Promise<void> =>
+  (stopping ??= (async () => {
+    lock?.markStopping();
+    await stack?.stop();
+  })().finally(() => lock?.release()));
 
 const onStopSignal = (why: string): void => {
   if (stopping) {
@@ -51,17 +58,28 @@ const reset = async (): Promise<void> => {
   removeLocalData(await postgresDataDir(localPaths.postgresData, runAs));
 };
 
+/** Waits for an earlier start that is stopping; one that runs is a Hint. */
+const ownLock = async (): Promise<HeldLock> => {
+  const first = takeLock();
+  if (first.kind === 'taken') return first;
+  const running = readJson<StackSummary>(localPaths.stack);
+  const where = running ? ` at ${running.api}` : '';
+  const refusal = new Hint(
+    `It already runs from this checkout${where} (pid ${first.pid}): use that, or end it first (kill ${first.pid}).`,
+  );
+  if (!first.isStopping) throw refusal;
+  return steps.step('wait until the earlier start has stopped', async () => {
+    for (const deadline = Date.now() + STOP_WAIT_MS; Date.now() < deadline; await delay(50)) {
+      const again = takeLock();
+      if (again.kind === 'taken') return again;
+    }
+    throw refusal;
+  });
+};
+
 const start = async (options: StartOptions): Promise<StackSummary> => {
   makeFolders();
-  const lock = takeLock();
-  if (lock.kind === 'held') {
-    const running = readJson<StackSummary>(localPaths.stack);
-    const where = running ? ` at ${running.api}` : '';
-    throw new Hint(
-      `It already runs from this checkout${where} (pid ${lock.pid}): use that, or end it first (kill ${lock.pid}).`,
-    );
-  }
-  release = lock.release;
+  lock = await ownLock();
   const leftovers = await endLeftovers();
   if (leftovers.length > 0) steps.say(`  ended what an earlier start had left: ${leftovers.join(', ')}`);
   if (options.isReset) {

@@ -88,22 +88,36 @@ export const endLeftovers = async (): Promise<readonly string[]> => {
   return alive.map(({ name }) => name);
 };
 
+type LockHolder = ProcessRecord & { readonly isStopping?: boolean };
+
+export type HeldLock = {
+  /** Told to a next starter: it waits instead of refusing. */
+  readonly markStopping: () => void;
+  readonly release: () => void;
+};
 export type Lock =
-  { readonly kind: 'taken'; readonly release: () => void } | { readonly kind: 'held'; readonly pid: number };
+  | ({ readonly kind: 'taken' } & HeldLock)
+  | { readonly kind: 'held'; readonly pid: number; readonly isStopping: boolean };
 
 /** One starter per checkout. A lock whose holder is gone is taken over. */
 export const takeLock = (): Lock => {
+  const own = recordOf('starter', process.pid);
   for (;;) {
     try {
       const file = openSync(localPaths.lock, 'wx', 0o600);
-      writeSync(file, JSON.stringify(recordOf('starter', process.pid)));
+      writeSync(file, JSON.stringify(own));
       closeSync(file);
-      return { kind: 'taken', release: () => rmSync(localPaths.lock, { force: true }) };
+      return {
+        kind: 'taken',
+        markStopping: () => writeJson(localPaths.lock, { ...own, isStopping: true }),
+        release: () => rmSync(localPaths.lock, { force: true }),
+      };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const holder = readJson<ProcessRecord>(localPaths.lock);
-    if (holder && isRecordAlive(holder)) return { kind: 'held', pid: holder.pid };
+    const holder = readJson<LockHolder>(localPaths.lock);
+    if (holder && isRecordAlive(holder))
+      return { kind: 'held', pid: holder.pid, isStopping: holder.isStopping ?? false };
     rmSync(localPaths.lock, { force: true });
   }
 };

@@ -186,6 +186,22 @@ describe('npm start', () => {
     START_MAX_MS + 10_000,
   );
 
+  it(
+    'stops by itself when the entry is killed, and the next start waits for that',
+    async () => {
+      const before = await stackFile();
+      const entry = starters.at(-1);
+      entry?.process.kill('SIGKILL');
+      await eventually('its stop has begun', async () => {
+        const lock = await readFile(join(folder, 'starter.lock'), 'utf8').catch(() => 'gone');
+        return lock === 'gone' || lock.includes('isStopping');
+      });
+      await ready(npmStart(), START_MAX_MS);
+      for (const [name, pid] of Object.entries(before.pids)) expect(isAlive(pid), `old ${name}`).toBe(false);
+    },
+    START_MAX_MS + 10_000,
+  );
+
   it('stops everything in order on Ctrl-C and leaves no process', async () => {
     const { pids } = await stackFile();
     const starter = starters.at(-1);
