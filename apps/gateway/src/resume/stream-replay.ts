@@ -7,6 +7,7 @@
  */
 
 import type { ResumeReason } from '@chat/contracts/frames';
+import type { ChannelId } from '@chat/contracts/ids';
 import { evtStream } from '@chat/contracts/streams';
 import { channelScope, evtSubject, teamScope, userScope } from '@chat/contracts/subjects';
 import { reasonOf } from '@chat/platform/faults';
@@ -20,6 +21,7 @@ import { type ReplayPlan, changesInTail } from './replay-plan.ts';
 
 const SCOPES_MAX_COUNT = 200;
 const MAX_MS = 10_000;
+const ROUNDS_MAX_COUNT = 8;
 const BATCH_MAX_COUNT = 1_000;
 const BATCH_MAX_BYTES = 2 ** 20;
 
@@ -36,9 +38,12 @@ export type StreamReplayResult =
   | { readonly ok: true; readonly plan: ReplayPlan }
   | { readonly ok: false; readonly reason: Extract<ResumeReason, 'too_old' | 'too_many'> };
 
+/** The user's channels as of the flushed head of this very moment; undefined when they can no longer be told. */
+export type ChannelsNow = () => ReadonlyMap<ChannelId, number> | undefined;
+
 export type StreamReplay = {
-  /** Plans (fromSeq, tail's first − 1]. `session.channels` is the membership as of the flushed head. */
-  read(session: Session, fromSeq: number): Promise<StreamReplayResult>;
+  /** Plans (fromSeq, upToSeq], where the tail holds what is behind upToSeq at the moment of the answer. */
+  read(session: Session, fromSeq: number, channelsNow: ChannelsNow): Promise<StreamReplayResult>;
 };
 
 type Budget = { count: number; bytes: number; readonly untilMs: number };
@@ -105,29 +110,31 @@ export const createStreamReplay = (deps: StreamReplayDeps): StreamReplay => {
     events.push({ seq: message.seq, data: Buffer.from(message.data) });
   };
 
-  const readAll = async (session: Session, fromSeq: number): Promise<ReplayPlan> => {
+  /** Reads (fromSeq, tail's first − 1] into `events`; answers how far that is. */
+  const readOnce = async (
+    session: Session,
+    fromSeq: number,
+    channelsNow: ChannelsNow,
+    budget: Budget,
+    events: Events,
+  ): Promise<number> => {
     const { partition, teamId, userId } = session;
     const stream = evtStream(partition.index);
-    const budget: Budget = {
-      count: deps.maxCount,
-      bytes: deps.maxBytes,
-      untilMs: nowMs() + MAX_MS,
-    };
-    const channelsAtEnd = new Map(session.channels);
+    const channels = channelsNow();
+    if (!channels) throw new GiveUp('too_old');
+    const channelsAtEnd = new Map(channels);
     const endSeq = partition.flushedSeq;
     const upToSeq = Math.min(partition.tail.firstSeq - 1, endSeq);
     const userSubject = evtSubject(teamId, userScope(userId));
-    await mustHold(stream, fromSeq);
+    const changes = changesInTail(partition, userSubject, upToSeq, endSeq);
     const own = await readScope(stream, userSubject, fromSeq, upToSeq, budget);
-    const changes: ChangeAt[] = own.flatMap(({ seq, data }) => {
+    const older: ChangeAt[] = own.flatMap(({ seq, data }) => {
       const event = parseEvent(data);
       const change = event && membershipChangeOf(event);
       return change ? [{ seq, change }] : [];
     });
-    changes.push(...changesInTail(partition, userSubject, upToSeq, endSeq));
-    const visible = visibleIntervals(fromSeq, endSeq, channelsAtEnd, changes);
+    const visible = visibleIntervals(fromSeq, endSeq, channelsAtEnd, [...older, ...changes]);
     if (!visible.ok) throw new GiveUp('too_old');
-    const events = own;
     if (visible.channels.size > SCOPES_MAX_COUNT) throw new GiveUp('too_many');
     const addScope = async (subject: string, intervals: readonly Interval[]): Promise<void> => {
       for (const { afterSeq, upToSeq: end } of intervals) {
@@ -135,9 +142,29 @@ export const createStreamReplay = (deps: StreamReplayDeps): StreamReplay => {
         if (last > afterSeq) events.push(...(await readScope(stream, subject, afterSeq, last, budget)));
       }
     };
+    events.push(...own);
     await addScope(evtSubject(teamId, teamScope), visible.team);
     for (const [channelId, intervals] of visible.channels)
       await addScope(evtSubject(teamId, channelScope(channelId)), intervals);
+    return upToSeq;
+  };
+
+  const readAll = async (
+    session: Session,
+    fromSeq: number,
+    channelsNow: ChannelsNow,
+  ): Promise<ReplayPlan> => {
+    const { partition } = session;
+    const stream = evtStream(partition.index);
+    const budget: Budget = { count: deps.maxCount, bytes: deps.maxBytes, untilMs: nowMs() + MAX_MS };
+    const events: Events = [];
+    await mustHold(stream, fromSeq);
+    let upToSeq = fromSeq;
+    // The tail moves on while the stream is read: what fell out of it meanwhile is read as well.
+    for (let round = 0; partition.tail.firstSeq > upToSeq + 1; round += 1) {
+      if (round === ROUNDS_MAX_COUNT) throw new GiveUp('too_many');
+      upToSeq = await readOnce(session, upToSeq, channelsNow, budget, events);
+    }
     // What expired while it was read is not known to have been read.
     await mustHold(stream, fromSeq);
     events.sort((a, b) => a.seq - b.seq);
@@ -151,10 +178,10 @@ export const createStreamReplay = (deps: StreamReplayDeps): StreamReplay => {
   };
 
   return {
-    read: async (session, fromSeq) => {
+    read: async (session, fromSeq, channelsNow) => {
       await takeTurn();
       try {
-        return { ok: true, plan: await readAll(session, fromSeq) };
+        return { ok: true, plan: await readAll(session, fromSeq, channelsNow) };
       } catch (error) {
         if (error instanceof GiveUp) return { ok: false, reason: error.reason };
         log.warn({ reason: reasonOf(error) }, 'a replay from the stream failed');

@@ -14,7 +14,7 @@ import type { Logger } from '@chat/platform/log';
 import { type LoadMembership, completeMembership } from '../membership/load-membership.ts';
 import type { MembershipBase } from '../membership/load-membership.ts';
 import type { Replayer } from '../resume/replayer.ts';
-import type { StreamReplay } from '../resume/stream-replay.ts';
+import type { ChannelsNow, StreamReplay } from '../resume/stream-replay.ts';
 import { type ReplayPlan, planFromTail } from '../resume/replay-plan.ts';
 import { encodeFrame, errorFrame } from './server-frames.ts';
 import type { Session } from './session.ts';
@@ -86,15 +86,21 @@ export const createHello = (deps: HelloDeps): Hello => {
   };
 
   /** What the cursor leads to. It awaits, so `join` completes the membership anew. */
-  const resumeOf = async (session: Session, cursor: Cursor | undefined): Promise<Resume> => {
-    const { partition } = session;
+  const resumeOf = async (
+    session: Session,
+    base: MembershipBase,
+    cursor: Cursor | undefined,
+  ): Promise<Resume> => {
+    const { partition, teamId, userId } = session;
     if (!cursor) return { kind: 'fresh' };
     const snapshot = (reason: ResumeReason): Resume => ({ kind: 'snapshot_required', reason });
     if (cursor.epoch !== partition.epoch) return snapshot('epoch_changed');
     if (!(await partition.reach(cursor.seq, FUTURE_WAIT_MS)))
       return snapshot(cursor.epoch === partition.epoch ? 'unknown_future' : 'epoch_changed');
     if (partition.tail.firstSeq > cursor.seq + 1) {
-      const read = await deps.streamReplay.read(session, cursor.seq);
+      const channelsNow: ChannelsNow = () =>
+        completeMembership(base, partition, teamId, userId) ? base.membership.channels : undefined;
+      const read = await deps.streamReplay.read(session, cursor.seq, channelsNow);
       return read.ok ? { kind: 'replayed', fromSeq: cursor.seq, plan: read.plan } : snapshot(read.reason);
     }
     const plan: ReplayPlan = { seqs: [], datas: undefined, upToSeq: cursor.seq, next: 0 };
@@ -159,10 +165,7 @@ export const createHello = (deps: HelloDeps): Hello => {
     if (!partition.isFollowing) return unavailable;
     const base = await membershipNow(session);
     if ('code' in base || !session.isOpen) return 'code' in base ? base : undefined;
-    // The membership as of now suffices to read what is missed; `join` completes it to the head of its own turn.
-    for (const [channelId, sinceSeq] of base.membership.channels) session.channels.set(channelId, sinceSeq);
-    const resume = await resumeOf(session, frame.cursor);
-    session.channels.clear();
+    const resume = await resumeOf(session, base, frame.cursor);
     return session.isOpen ? join(session, base, resume) : undefined;
   };
 
