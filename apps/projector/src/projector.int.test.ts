@@ -266,6 +266,16 @@ describe('an event that is not understood', () => {
 describe('the membership view', () => {
   beforeEach(clearMembers);
 
+  it('and its position are there before the first event, so that a gateway need not wait for one', async () => {
+    await world.startProjector();
+    await vi.waitFor(async () => {
+      const { config } = await world.ops.jsm.streams.info(membersStream);
+      expect(config.max_msgs_per_subject).toBe(1);
+    }, within);
+    await world.makeStream();
+    await vi.waitFor(async () => expect(await world.position()).toEqual({ asOf: 0, epoch: 'epoch-1' }), within);
+  });
+
   it('is made up for by the next start when a projector died between commit and publish', async () => {
     const { events } = chat(5);
     await world.makeStream();

@@ -103,7 +103,6 @@ export const createMembersPublisher = (deps: MembersPublisherDeps): MembersPubli
 
   /** The position in the stream, after whatever is needed to make it true. */
   const soundPosition = async (epoch: string): Promise<Stored | undefined> => {
-    if (!published) await store.ensure();
     const found = await store.get(positionSubject);
     const isLost = published !== undefined && (found?.seq ?? 0) < published.seq;
     if (isLost) {
@@ -115,10 +114,10 @@ export const createMembersPublisher = (deps: MembersPublisherDeps): MembersPubli
     }
     if (published?.epoch === epoch && !isLost) return found;
     await recover(found, epoch);
-    return published;
+    return published?.seq ? published : undefined;
   };
 
-  const cycle = async ({ epoch }: MembersPosition): Promise<void> => {
+  const cycle = async (epoch: string): Promise<void> => {
     const before = await soundPosition(epoch);
     const taken = noted;
     const position = target;
@@ -126,7 +125,7 @@ export const createMembersPublisher = (deps: MembersPublisherDeps): MembersPubli
     try {
       await publishUsers([...taken.values()]);
       const isAhead = position?.asOf !== before?.asOf || position?.epoch !== before?.epoch;
-      if (position && isAhead) await publishPosition(position, before?.seq ? before : undefined);
+      if (position && isAhead) await publishPosition(position, before);
     } catch (error) {
       for (const [key, user] of taken) noted.set(key, user);
       throw error;
@@ -134,29 +133,30 @@ export const createMembersPublisher = (deps: MembersPublisherDeps): MembersPubli
     hasRoom.set();
   };
 
-  const cycleUntilDone = async (position: MembersPosition): Promise<void> => {
-    await retryUntil(giveUp.signal, () => cycle(position), {
+  const untilDone = async (step: () => Promise<unknown>): Promise<void> => {
+    await retryUntil(giveUp.signal, step, {
       baseMs: RETRY_BASE_MS,
       maxMs: RETRY_MAX_MS,
       onRetry: (error, attempt) => {
         troubleReason = reasonOf(error);
-        if (attempt % 10 === 0)
-          log.warn(
-            { partition, attempt, reason: troubleReason },
-            'membership view not written, trying again',
-          );
+        if (attempt % 10 !== 0) return;
+        log.warn({ partition, attempt, reason: troubleReason }, 'membership view not written, trying again');
       },
     });
     troubleReason = undefined;
   };
 
   const run = async (): Promise<void> => {
+    // Made before there is anything to say: gateways wait for the stream, also while the partition is empty.
+    await untilDone(store.ensure);
     while (!stopping.signal.aborted) {
       await wake.wait(stopping.signal, VERIFY_INTERVAL_MS);
-      if (target) await cycleUntilDone(target);
+      const { epoch } = target ?? {};
+      if (epoch !== undefined) await untilDone(() => cycle(epoch));
       await pause(intervalMs, stopping.signal);
     }
-    if (target) await cycleUntilDone(target);
+    const { epoch } = target ?? {};
+    if (epoch !== undefined) await untilDone(() => cycle(epoch));
   };
 
   return {

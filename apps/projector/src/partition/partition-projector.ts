@@ -120,7 +120,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     }
     const { epoch, nextSeq, firstInStream } = start;
     appliedSeq = nextSeq - 1;
-    if (appliedSeq > 0) members.note([], appliedSeq, epoch);
+    members.note([], appliedSeq, epoch);
     if (firstInStream > nextSeq && !(await fillFromLog(epoch, firstInStream))) return;
     await followFeed(epoch);
   };
