@@ -1,6 +1,7 @@
 import type { Channel } from '@chat/client/store';
 import type { ChannelId } from '@chat/contracts/ids';
-import { channelSign, channelTitle, countOf } from './format.ts';
+import { ChannelSign } from './channel-sign.tsx';
+import { channelTitle, countOf } from './format.ts';
 
 type Props = {
   readonly channels: readonly Channel[];
@@ -30,9 +31,7 @@ const Entry = ({
       aria-current={isOpen ? 'page' : undefined}
       onClick={() => onOpen(channel.id)}
     >
-      <span class="sign" aria-hidden="true">
-        {channelSign(channel)}
-      </span>
+      <ChannelSign kind={channel.kind} />
       <span class="title">{channelTitle(channel)}</span>
       {unreadCount > 0 && (
         <span class="badge">

@@ -26,7 +26,7 @@ export const Connection = ({ client }: { client: ChatClient }) => {
       <span class="dot" aria-hidden="true" />
       <span>
         {stateWord(state)}
-        {state.kind === 'live' && gateway && <span class="gateway"> · {gateway}</span>}
+        {state.kind === 'live' && gateway && <span class="gateway">{gateway}</span>}
       </span>
     </span>
   );

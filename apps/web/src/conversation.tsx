@@ -2,9 +2,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ChatClient } from '@chat/client/chat-client';
 import type { Channel } from '@chat/client/store';
 import type { UserId } from '@chat/contracts/ids';
+import { ChannelSign } from './channel-sign.tsx';
 import { Composer } from './composer.tsx';
 import { ConnectionBanner } from './connection.tsx';
-import { channelSign, channelTitle, countOf, displayName } from './format.ts';
+import { channelTitle, countOf, displayName } from './format.ts';
 import { Members } from './members.tsx';
 import { MessageLog } from './message-log.tsx';
 
@@ -77,9 +78,7 @@ export const Conversation = ({ client, channel, me, onBack }: Props) => {
           ←
         </button>
         <h2>
-          <span class="sign" aria-hidden="true">
-            {channelSign(channel)}
-          </span>
+          <ChannelSign kind={channel.kind} />
           {title}
         </h2>
         <button
@@ -124,7 +123,7 @@ export const Conversation = ({ client, channel, me, onBack }: Props) => {
         <Composer
           inputRef={composerRef}
           channelId={channel.id}
-          placeholder={`Message ${channelSign(channel) === '#' ? '#' : ''}${title}`}
+          placeholder={`Message ${channel.kind === 'direct' ? '' : '#'}${title}`}
           handedBack={handedBack}
           onTaken={() => setHandedBack(undefined)}
           send={(text) => client.send(channel.id, text)}

@@ -23,9 +23,6 @@ export const displayName = (userId: string): string => userId.charAt(0).toUpperC
 export const channelTitle = (channel: Channel): string =>
   channel.name ?? (channel.memberIds.map(displayName).join(', ') || 'Just you');
 
-export const channelSign = (channel: Channel): string =>
-  channel.kind === 'public' ? '#' : channel.kind === 'private' ? '🔒' : '@';
-
 /** One of the eight avatar colours (see style.css), the same for a user everywhere. */
 export const avatarHue = (userId: string): number => {
   let sum = 0;

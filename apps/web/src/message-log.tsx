@@ -4,7 +4,7 @@
  * in the channel yet come last.
  */
 
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { ChatClient } from '@chat/client/chat-client';
 import type { Channel } from '@chat/client/store';
 import type { UserId } from '@chat/contracts/ids';
@@ -79,6 +79,17 @@ export const MessageLog = ({ client, channel, me, onAtEnd, onEditAgain }: Props)
     if (box.scrollHeight <= box.clientHeight + NEAR_START_PX && messages.length > 0 && !older.failure)
       older.load();
   }, [first, last, messages.length, outgoing.length, older.isLoading]);
+
+  // What stands above or below takes room from the history: who was at the end stays there.
+  useEffect(() => {
+    const box = boxRef.current;
+    if (!box) return undefined;
+    const observer = new ResizeObserver(() => {
+      if (drawn.current.isAtEnd) toEnd();
+    });
+    observer.observe(box);
+    return () => observer.disconnect();
+  }, []);
 
   const scrolled = (): void => {
     const box = boxRef.current;
