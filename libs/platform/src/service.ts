@@ -12,6 +12,7 @@ import type { Logger } from './log.ts';
 
 export type Service = {
   start(): Promise<void>;
+  /** May be called before, or in the middle of, a start (a signal, a failed start): releases what there is by then. */
   stop(): Promise<void>;
   /** Takes no new work and lets users go gently; done at the latest at the deadline (ms since the Unix epoch). */
   drain?(deadlineMs: number): Promise<void>;

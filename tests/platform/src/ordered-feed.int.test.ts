@@ -1,11 +1,13 @@
 import { evtStream } from '@chat/contracts/streams';
-import { type NatsHandle } from '@chat/platform/nats/connect';
+import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { type FeedReset, type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { createWindowedPublisher, expectedLastSeqHeader } from '@chat/platform/nats/publisher';
+import { asMsgHdrs } from '@chat/platform/nats/raw-headers';
 import { ensureEvtStream } from '@chat/platform/nats/streams';
 import type { NatsServer } from '@chat/testkit/servers/nats-server';
 import { testNats } from '@chat/testkit/servers/servers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { lossyProxy } from './lossy-proxy.ts';
 import { connectAs, inboxOf, pauseWhole, testLog, until } from './nats-client.ts';
 
 let server: NatsServer;
@@ -38,14 +40,18 @@ type Seen = {
 };
 
 /** A feed as the gateway runs one; each partition (test) has a stream of its own. */
-const newFeed = (startSeq = 1, more: { onMessage?: (seq: number, feed: OrderedFeed) => void } = {}): Seen => {
+const newFeed = (
+  startSeq = 1,
+  more: { onMessage?: (seq: number, feed: OrderedFeed) => void } = {},
+  { nc, jsm }: NatsHandle = gateway,
+): Seen => {
   const seqs: number[] = [];
   const texts: string[] = [];
   const gaps: [number, number][] = [];
   const resets: FeedReset[] = [];
   const feed = createOrderedFeed({
-    nc: gateway.nc,
-    jsm: gateway.jsm,
+    nc,
+    jsm,
     stream: evtStream(partition),
     startSeq,
     namePrefix: `gateway_test_${partition}`,
@@ -363,6 +369,56 @@ describe('an ordered feed', () => {
     publisher.close();
     expect(seqs).toEqual(range(1, count));
     expect(gaps).toEqual([]);
+  });
+
+  it.each([
+    ['the next delivery', 9],
+    ['a heartbeat, when nothing follows', 5],
+  ])('finds by %s that a message was lost on the way, and gets it', async (_, last) => {
+    await evt();
+    await append(1, 4);
+    const proxy = await lossyProxy(server.port);
+    const { user, password } = server.credentials.gateway;
+    const lossy = await connectNats({
+      servers: [proxy.url],
+      user,
+      password,
+      name: 'lossy',
+      inboxPrefix: '_INBOX_gateway',
+      log: testLog(),
+    });
+    const seen = newFeed(1, {}, lossy);
+    await seen.feed.start();
+    await until(() => seen.feed.position() === 4, 'first messages');
+    proxy.loseNext('e5');
+    await append(5, last);
+    await until(() => seen.feed.position() === last, 'all of them');
+    expect(proxy.lost()).toBe(1);
+    expect(seen.resets).toEqual(['delivery_gap']);
+    expect(seen.seqs).toEqual(range(1, last));
+    expect(seen.gaps).toEqual([]);
+    await seen.feed.stop();
+    await lossy.close();
+    await proxy.close();
+  });
+
+  it('makes a new consumer when the server says that this one is over', async () => {
+    await evt();
+    await append(1, 3);
+    const { feed, seqs, resets } = newFeed();
+    await feed.start();
+    await until(() => feed.position() === 3, 'first messages');
+    const [name] = await consumersOf(evtStream(partition));
+    const inbox = (await writer.jsm.consumers.info(evtStream(partition), name!)).config.deliver_subject!;
+    const headers = { encode: () => Buffer.from('NATS/1.0 409 Consumer Deleted\r\n\r\n') };
+    const ops = await connectAs(server, 'ops');
+    ops.nc.publish(inbox, new Uint8Array(0), { headers: asMsgHdrs(headers) });
+    await until(() => resets.length > 0, 'doubt');
+    await append(4, 6);
+    await until(() => feed.position() === 6, 'messages of the next consumer');
+    await ops.close();
+    expect(resets).toEqual(['consumer_deleted']);
+    expect(seqs).toEqual(range(1, 6));
   });
 
   it('ends, and lets the fault surface, when its handler throws', async () => {

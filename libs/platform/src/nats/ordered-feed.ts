@@ -5,6 +5,9 @@
  * are missing, the stream itself does not have them (purged, expired, or made with a later first sequence): `onGap` says so
  * before the next message. After any doubt the consumer is made anew from position + 1, with backoff, for ever.
  *
+ * Measured (tests/platform/src/measure.ts, two cores, 200 bytes, server on the same machine): 189–258k messages/s at
+ * 4–5 µs of CPU each, with subject and data read; the library's own ordered push consumer was at 139k/s (facts).
+ *
  * States: idle → running ⇄ paused → stopped. While running: opening (asking the server) → live → doubt → opening …
  *
  * A start position beyond the stream's end waits. The server clamps it to the end, so it may give sequences at or below our

@@ -1,6 +1,7 @@
 /**
  * Publishes to JetStream with a window of outstanding acknowledgements over one subscription of its own, instead of a
- * request (promise, timer, mux entry) each: 63–97k/s against 29–43k/s (facts).
+ * request (promise, timer, mux entry) each: 63–97k/s against 29–43k/s (facts). Measured here (tests/platform/src/measure.ts,
+ * two cores): 80k/s with message ids and 512 in flight; chains of expected sequences 23k/60k/102k/s in bursts of 8/32/256.
  *
  * A slot is free → in flight (published, waiting) → free again, when exactly one of these happened: the ack came, its
  * time ran out, the connection was lost, the publisher was closed. The reply subject is `<inbox>.<nuid>.<slot>.<serial>`;
