@@ -32,8 +32,13 @@ it.each(crashSteps)('killed right after %s, the next writer finishes: each messa
   const doomed = await rig.spawnWriter('doomed', { FAULT_CRASH_AT: `${step}:2` });
   const sends = makeMessages(teamId, channelId);
   await doomed.ready();
-  // One after another: more than one batch to die in.
-  for (const command of sends) await rig.send(command);
+  // One after another while it lives: more than one batch to die in, however slow the machine.
+  let count = (await rig.rows(0)).length;
+  for (const command of sends) {
+    await rig.send(command);
+    count += 1;
+    await eventually('a row, or the end', async () => doomed.exit() !== undefined || (await rig.rows(0)).length >= count);
+  }
   expect(await doomed.exited).toMatchObject({ signal: 'SIGKILL' });
   await rig.startWriter({ instanceId: 'heir' });
   await expectOnceInOrder(rig, sends);

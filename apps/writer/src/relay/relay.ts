@@ -144,7 +144,10 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
         return;
       }
       const chunk = await nextChunk(at + 1);
-      const result = await new Promise<PubAckResult>((resolve) => burst(chunk, resolve));
+      const acknowledged = new Promise<PubAckResult>((resolve) => burst(chunk, resolve));
+      faultPoints('append');
+      const result = await acknowledged;
+      if (result.kind === 'ok') faultPoints('reply');
       const lastSeq = chunk[chunk.length - 1]!.seq;
       if (result.kind === 'ok' && result.seq === lastSeq) at = lastSeq;
       else if (result.kind === 'error' && result.code === ERR_WRONG_LAST_SEQUENCE) at = await deps.lastSeq();
