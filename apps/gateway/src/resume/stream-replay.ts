@@ -21,6 +21,8 @@ import { type ReplayPlan, changesInTail } from './replay-plan.ts';
 
 const SCOPES_MAX_COUNT = 200;
 const MAX_MS = 10_000;
+/** How far the first read reaches into the tail; each further round twice as far. */
+const MARGIN_COUNT = 256;
 const ROUNDS_MAX_COUNT = 8;
 const BATCH_MAX_COUNT = 1_000;
 const BATCH_MAX_BYTES = 2 ** 20;
@@ -110,10 +112,14 @@ export const createStreamReplay = (deps: StreamReplayDeps): StreamReplay => {
     events.push({ seq: message.seq, data: Buffer.from(message.data) });
   };
 
-  /** Reads (fromSeq, tail's first − 1] into `events`; answers how far that is. */
+  /**
+   * Reads into `events` from fromSeq on to `marginCount` events inside the tail, so that a tail that moves on meanwhile
+   * does not run away from it; answers how far that is.
+   */
   const readOnce = async (
     session: Session,
     fromSeq: number,
+    marginCount: number,
     channelsNow: ChannelsNow,
     budget: Budget,
     events: Events,
@@ -124,7 +130,9 @@ export const createStreamReplay = (deps: StreamReplayDeps): StreamReplay => {
     if (!channels) throw new GiveUp('too_old');
     const channelsAtEnd = new Map(channels);
     const endSeq = partition.flushedSeq;
-    const upToSeq = Math.min(partition.tail.firstSeq - 1, endSeq);
+    const { firstSeq } = partition.tail;
+    const halfSeq = firstSeq - 1 + Math.floor((endSeq - firstSeq) / 2);
+    const upToSeq = Math.max(fromSeq, Math.min(firstSeq - 1 + marginCount, halfSeq));
     const userSubject = evtSubject(teamId, userScope(userId));
     const changes = changesInTail(partition, userSubject, upToSeq, endSeq);
     const own = await readScope(stream, userSubject, fromSeq, upToSeq, budget);
@@ -163,7 +171,7 @@ export const createStreamReplay = (deps: StreamReplayDeps): StreamReplay => {
     // The tail moves on while the stream is read: what fell out of it meanwhile is read as well.
     for (let round = 0; partition.tail.firstSeq > upToSeq + 1; round += 1) {
       if (round === ROUNDS_MAX_COUNT) throw new GiveUp('too_many');
-      upToSeq = await readOnce(session, upToSeq, channelsNow, budget, events);
+      upToSeq = await readOnce(session, upToSeq, MARGIN_COUNT << round, channelsNow, budget, events);
     }
     // What expired while it was read is not known to have been read.
     await mustHold(stream, fromSeq);
