@@ -79,7 +79,6 @@ export const createOutcomes = ({ limit, sendSoon, nowMs }: OutcomesDeps): Outcom
   };
 
   const observe = (seq: number, data: Buffer): void => {
-    if (byKey.size === 0 && limit.isEmpty) return;
     const head = peekHead(data);
     const key = peekCommandKey(head);
     if (key === '') return;

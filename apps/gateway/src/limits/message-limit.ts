@@ -1,6 +1,6 @@
 /**
  * Messages per user, across sockets and gateways without gossip: each gateway counts what its own sessions send and
- * what it sees in the feed from these users but did not send itself. A burst and a sustained bucket; both must have a
+ * what it sees in the feed but did not send itself. A burst and a sustained bucket; both must have a
  * token. What came by another way may drive a bucket below zero, down to minus its capacity.
  * Bound: USERS_MAX_COUNT users are remembered; the least recently used is forgotten (and starts full again).
  */
@@ -19,10 +19,8 @@ export type MessageLimitConfig = {
 export type MessageLimit = {
   /** Takes a token: 0, or how long to wait until there is one. */
   take(userId: UserId, nowMs: number): number;
-  /** A message of this user that another gateway or the api took. Only users remembered here are counted. */
+  /** A message of this user that another gateway or the api took. */
   seen(userId: UserId, nowMs: number): void;
-  /** Whether there is anybody to count for. */
-  readonly isEmpty: boolean;
 };
 
 type Entry = { readonly burst: Bucket; readonly sustained: Bucket };
@@ -68,13 +66,9 @@ export const createMessageLimit = (config: MessageLimitConfig): MessageLimit => 
       return 0;
     },
     seen: (userId, nowMs) => {
-      if (!entries.has(userId)) return;
       const entry = entryOf(userId, nowMs);
       entry.burst.tokens = Math.max(-burst.capacityCount, entry.burst.tokens - 1);
       entry.sustained.tokens = Math.max(-sustained.capacityCount, entry.sustained.tokens - 1);
-    },
-    get isEmpty() {
-      return entries.size === 0;
     },
   };
 };
