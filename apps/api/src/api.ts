@@ -28,7 +28,7 @@ import type { App } from './http/app-type.ts';
 import { clientErrorHandler, handleErrors, refuseOtherMethods } from './http/error-handling.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { BODY_MAX_BYTES, parseJsonBodies } from './http/json-body.ts';
-import { collectOpenApi, openApiRoutes } from './http/openapi.ts';
+import { DOCS_PREFIX, collectOpenApi, openApiRoutes } from './http/openapi.ts';
 import { createTeamParser } from './http/team-parser.ts';
 import { validateWithTypeBox } from './http/validation.ts';
 import { pageRoutes, securityHeaders } from './web/page-routes.ts';
@@ -124,7 +124,7 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
   }).withTypeProvider<TypeBoxTypeProvider>();
   const known = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
-    if (url.includes('*')) return;
+    if (url.includes('*') || url.startsWith(DOCS_PREFIX)) return;
     const methods = known.get(url) ?? new Set<string>();
     for (const one of [method].flat()) methods.add(one);
     known.set(url, methods);
@@ -159,7 +159,7 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
     readRoutes(authenticated, { readModel, position, parseTeam });
   });
   await openApiRoutes(app);
-  refuseOtherMethods(app, known);
+  refuseOtherMethods(app, new Map(known));
   await app.ready();
   return app;
 };

@@ -67,12 +67,13 @@ export const refuseOtherMethods = (app: App, known: ReadonlyMap<string, Readonly
   for (const [url, methods] of known) {
     const others = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => !methods.has(method));
     if (others.length === 0) continue;
+    // Now, before the routes that follow are counted among the known ones.
+    const allow = [...methods].sort().join(', ');
     app.route({
       method: others,
       url,
       schema: { hide: true },
-      onRequest: async (_, reply) =>
-        refuse(reply.header('allow', [...methods].sort().join(', ')), { code: 'METHOD_NOT_ALLOWED' }),
+      onRequest: async (_, reply) => refuse(reply.header('allow', allow), { code: 'METHOD_NOT_ALLOWED' }),
       handler: () => undefined,
     });
   }

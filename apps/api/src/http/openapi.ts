@@ -4,6 +4,8 @@ import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import type { App } from './app-type.ts';
 
+export const DOCS_PREFIX = '/docs';
+
 /** Before the routes: it collects them as they are made. */
 export const collectOpenApi = async (app: App, version: string): Promise<void> => {
   await app.register(fastifySwagger, {
@@ -23,5 +25,5 @@ export const collectOpenApi = async (app: App, version: string): Promise<void> =
 
 export const openApiRoutes = async (app: App): Promise<void> => {
   app.get('/openapi.json', { schema: { hide: true } }, (_, reply) => reply.send(app.swagger()));
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs', staticCSP: true });
+  await app.register(fastifySwaggerUi, { routePrefix: DOCS_PREFIX, staticCSP: true });
 };
