@@ -17,7 +17,9 @@ let nats: NatsHandle | undefined;
 let writer: Writer | undefined;
 
 const faultPoints =
-  config.CHAT_ENV === 'test' && config.FAULT_CRASH_AT !== undefined ? crashAt(config.FAULT_CRASH_AT) : noFaultPoints;
+  config.CHAT_ENV === 'test' && config.FAULT_CRASH_AT !== undefined
+    ? crashAt(config.FAULT_CRASH_AT)
+    : noFaultPoints;
 
 const service: Service = {
   start: async () => {

@@ -20,7 +20,9 @@ const ensurePartitions = async (): Promise<void> => {
   const client = new pg.Client({ connectionString: config.DATABASE_URL, application_name: 'writer-migrate' });
   await client.connect();
   try {
-    const { rows } = await client.query<{ total: number }>('SELECT ensure_partitions($1) AS total', [config.PARTITIONS]);
+    const { rows } = await client.query<{ total: number }>('SELECT ensure_partitions($1) AS total', [
+      config.PARTITIONS,
+    ]);
     log.info({ partitions: rows[0]?.total }, 'partitions ready');
   } finally {
     await client.end();

@@ -14,7 +14,10 @@ const makeMessages = (teamId: ReturnType<typeof newTeamId>, channelId: string): 
 
 const expectOnceInOrder = async (rig: WriterRig, sends: readonly CommandMessage[], p = 0): Promise<void> => {
   for (const command of sends) {
-    await eventually(`the outcome of ${command.id}`, async () => (await rig.outcome(command)).kind === 'persisted');
+    await eventually(
+      `the outcome of ${command.id}`,
+      async () => (await rig.outcome(command)).kind === 'persisted',
+    );
   }
   const messages = await rig.messages(p);
   expect(messages.map((message) => message.commandId)).toEqual(sends.map((command) => command.id));
@@ -23,32 +26,41 @@ const expectOnceInOrder = async (rig: WriterRig, sends: readonly CommandMessage[
 
 const crashSteps = faultSteps.filter((step): step is Exclude<FaultStep, 'purge'> => step !== 'purge');
 
-it.each(crashSteps)('killed right after %s, the next writer finishes: each message once, in order', async (step) => {
-  const rig = await createRig();
-  const first = await rig.startWriter();
-  const teamId = newTeamId(0);
-  const channelId = await rig.createTeam(teamId, 'alice');
-  await first.stop();
-  const doomed = await rig.spawnWriter('doomed', { FAULT_CRASH_AT: `${step}:2` });
-  const sends = makeMessages(teamId, channelId);
-  await doomed.ready();
-  // One after another while it lives: more than one batch to die in, however slow the machine.
-  let count = (await rig.rows(0)).length;
-  for (const command of sends) {
-    await rig.send(command);
-    count += 1;
-    await eventually('a row, or the end', async () => doomed.exit() !== undefined || (await rig.rows(0)).length >= count);
-  }
-  expect(await doomed.exited).toMatchObject({ signal: 'SIGKILL' });
-  await rig.startWriter({ instanceId: 'heir' });
-  await expectOnceInOrder(rig, sends);
-});
+it.each(crashSteps)(
+  'killed right after %s, the next writer finishes: each message once, in order',
+  async (step) => {
+    const rig = await createRig();
+    const first = await rig.startWriter();
+    const teamId = newTeamId(0);
+    const channelId = await rig.createTeam(teamId, 'alice');
+    await first.stop();
+    const doomed = await rig.spawnWriter('doomed', { FAULT_CRASH_AT: `${step}:2` });
+    const sends = makeMessages(teamId, channelId);
+    await doomed.ready();
+    // One after another while it lives: more than one batch to die in, however slow the machine.
+    let count = (await rig.rows(0)).length;
+    for (const command of sends) {
+      await rig.send(command);
+      count += 1;
+      await eventually(
+        'a row, or the end',
+        async () => doomed.exit() !== undefined || (await rig.rows(0)).length >= count,
+      );
+    }
+    expect(await doomed.exited).toMatchObject({ signal: 'SIGKILL' });
+    await rig.startWriter({ instanceId: 'heir' });
+    await expectOnceInOrder(rig, sends);
+  },
+);
 
 it('killed right after a purge, the next writer goes on from the same place', async () => {
   const rig = await createRig();
   let purgeCount = 0;
   const purge = { intervalMs: 50, windowMs: 100 };
-  const first = await rig.startWriter({ purge, faultPoints: (step) => void (purgeCount += step === 'purge' ? 1 : 0) });
+  const first = await rig.startWriter({
+    purge,
+    faultPoints: (step) => void (purgeCount += step === 'purge' ? 1 : 0),
+  });
   const teamId = newTeamId(0);
   const channelId = await rig.createTeam(teamId, 'alice');
   const sends = makeMessages(teamId, channelId);
@@ -80,7 +92,9 @@ it('a writer stopped with SIGSTOP and woken after a takeover changes nothing', a
   await rig.startWriter({ instanceId: 'heir' });
   await expectOnceInOrder(rig, sends);
   const before = await rig.rows(0);
-  const [row] = await rig.query<{ owner: string; owner_epoch: string }>('SELECT owner, owner_epoch FROM partition');
+  const [row] = await rig.query<{ owner: string; owner_epoch: string }>(
+    'SELECT owner, owner_epoch FROM partition',
+  );
   old.resume();
   await eventually('the old one sees that it lost the lease', async () =>
     old.tail().some((line) => line.includes('lease lost') || line.includes('fenced')),
@@ -120,7 +134,10 @@ it('two writers share the partitions evenly; those of a killed one move within 1
   for (const command of sends) await rig.send(command);
   await Promise.all(
     sends.map((command) =>
-      eventually(`outcome of ${command.subject}`, async () => (await rig.outcome(command, 500)).kind === 'persisted'),
+      eventually(
+        `outcome of ${command.subject}`,
+        async () => (await rig.outcome(command, 500)).kind === 'persisted',
+      ),
     ),
   );
   expect(performance.now() - killedAtMs).toBeLessThan(10_000);

@@ -65,7 +65,10 @@ it('50 sends of one id at once make one message, and all are told the same outco
     }),
   );
   expect(new Set(outcomes.map((outcome) => JSON.stringify(outcome))).size).toBe(1);
-  expect(outcomes[0]).toMatchObject({ kind: 'persisted', event: { commandId: command.id, data: { text: 'once' } } });
+  expect(outcomes[0]).toMatchObject({
+    kind: 'persisted',
+    event: { commandId: command.id, data: { text: 'once' } },
+  });
   expect(await rig.messages(0)).toHaveLength(1);
 });
 
@@ -140,15 +143,23 @@ it('write state follows the events: what a fresh writer loads decides as the old
     return reply.kind === 'rejected' ? reply.code : reply.kind;
   };
   expect(parseUserId('NULL')).toBe('NULL');
-  expect(await verdict('NULL', 'message.send' as never, { channelId, text: 'x' })).toBe('MSG_CHANNEL_NOT_FOUND');
+  expect(await verdict('NULL', 'message.send' as never, { channelId, text: 'x' })).toBe(
+    'MSG_CHANNEL_NOT_FOUND',
+  );
   expect(await verdict('bob', 'read.mark' as never, { channelId, channelSeq: 1 })).toBe('READ_MARK_STALE');
   expect(await verdict('bob', 'channel.create' as never, { kind: 'direct', memberIds: ['alice'] })).toBe(
     'CHANNEL_DIRECT_EXISTS',
   );
-  expect(await verdict('bob', 'channel.create' as never, { kind: 'public', name: 'GENERAL' })).toBe('CHANNEL_NAME_TAKEN');
+  expect(await verdict('bob', 'channel.create' as never, { kind: 'public', name: 'GENERAL' })).toBe(
+    'CHANNEL_NAME_TAKEN',
+  );
   expect(await verdict('alice', 'member.remove' as never, { userId: 'bob' })).toBe('persisted');
   expect(await verdict('alice', 'member.add' as never, { userId: 'bob' })).toBe('persisted');
-  expect(await verdict('bob', 'message.send' as never, { channelId, text: 'back?' })).toBe('MSG_CHANNEL_NOT_FOUND');
-  expect(await verdict('bob', 'channel.create' as never, { kind: 'direct', memberIds: ['alice'] })).toBe('persisted');
+  expect(await verdict('bob', 'message.send' as never, { channelId, text: 'back?' })).toBe(
+    'MSG_CHANNEL_NOT_FOUND',
+  );
+  expect(await verdict('bob', 'channel.create' as never, { kind: 'direct', memberIds: ['alice'] })).toBe(
+    'persisted',
+  );
   await rig.consistent(0);
 });

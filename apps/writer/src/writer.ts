@@ -56,7 +56,15 @@ export type WriterDeps = {
 export type Writer = Service & { readonly checks: Readonly<Record<string, Check>> };
 
 export const createWriter = (deps: WriterDeps): Writer => {
-  const { nats, databaseUrl, instanceId, clock, log, faultPoints = noFaultPoints, leaseTtlMs = LEASE_TTL_MS } = deps;
+  const {
+    nats,
+    databaseUrl,
+    instanceId,
+    clock,
+    log,
+    faultPoints = noFaultPoints,
+    leaseTtlMs = LEASE_TTL_MS,
+  } = deps;
   const stopping = new AbortController();
   /** Another run of the process is another owner: what its former self left in doubt is not ours by name. */
   const owner = `${instanceId}.${randomUUID().slice(0, 8)}`;
@@ -96,7 +104,8 @@ export const createWriter = (deps: WriterDeps): Writer => {
         p: row.p,
         publisher,
         lastSeq: () => lastSeqOf(row, streams),
-        readRows: (from, to) => readEventRows(poolQuery, row.p, from, Math.min(to, from + RELAY_CHUNK_COUNT - 1)),
+        readRows: (from, to) =>
+          readEventRows(poolQuery, row.p, from, Math.min(to, from + RELAY_CHUNK_COUNT - 1)),
         faultPoints,
         onAhead: (streamLastSeq, committed) => {
           const open = supervisor.openPartitions().find((candidate) => candidate.p === row.p);
@@ -119,7 +128,10 @@ export const createWriter = (deps: WriterDeps): Writer => {
       values: [row.p],
     });
     if (!current) throw new Error(`partition ${row.p} has no row`);
-    await remakeStream({ query: poolQuery, streams, clock, log }, { ...row, nextId: Number(current.next_id) });
+    await remakeStream(
+      { query: poolQuery, streams, clock, log },
+      { ...row, nextId: Number(current.next_id) },
+    );
     const made = await from.state(name);
     if (!made.exists) throw new Error(`stream ${name} vanished while it was made`);
     return made.lastSeq;
@@ -175,8 +187,8 @@ export const createWriter = (deps: WriterDeps): Writer => {
     leaseTtlMs,
     clock,
     onSetAside: (plan) => {
-      for (const [key, outcome] of plan.outcomes) {
-        recent.put(key, outcome);
+      for (const outcome of plan.outcomes.values()) {
+        recent.put(outcome);
         waiters.tell(outcome);
       }
     },
@@ -256,9 +268,10 @@ export const createWriter = (deps: WriterDeps): Writer => {
     start: onceAsync(async () => {
       await Promise.all([commitSession.start(), leaseSession.start()]);
       void watchReconnects();
-      void retryUntil(stopping.signal, () => streams.ensureDeadLetters(), { baseMs: 100, maxMs: 2_000 }).catch(
-        (error: unknown) => log.debug({ reason: reasonOf(error) }, 'dead letter stream not made'),
-      );
+      void retryUntil(stopping.signal, () => streams.ensureDeadLetters(), {
+        baseMs: 100,
+        maxMs: 2_000,
+      }).catch((error: unknown) => log.debug({ reason: reasonOf(error) }, 'dead letter stream not made'));
       await loop.start();
       await lease.start();
       await purge.start();

@@ -19,7 +19,7 @@ import type { Logger } from '@chat/platform/log';
 import { backoffMs, pause } from '@chat/platform/resilience/backoff';
 import { classify, uniqueViolationOf } from '@chat/platform/postgres/sqlstate';
 import type { FaultPoints } from '../fault-points.ts';
-import { type IntakeMessage, teamOfSubject } from '../intake/decode-command.ts';
+import type { IntakeMessage } from '../intake/decode-command.ts';
 import { type OutcomeKey, lookupOutcomes } from '../outcome/lookup-outcomes.ts';
 import type { OutcomeWaiters } from '../outcome/outcome-waiters.ts';
 import type { RecentOutcomes } from '../outcome/recent-outcomes.ts';
@@ -27,7 +27,7 @@ import type { OpenPartition } from '../partition/open-partition.ts';
 import type { PgSession } from '../postgres/session.ts';
 import { loadTeams } from '../teams/load-teams.ts';
 import type { TeamCache } from '../teams/team-cache.ts';
-import { BatchPlan, type Outcome, type PlanPart, outcomeKey } from './batch-plan.ts';
+import { BatchPlan, type Outcome, type PlanPart } from './batch-plan.ts';
 import { commitBatchStatement, commitBatchValues } from './commit-batch.ts';
 import { PoisonFault, decideMessage } from './decide-batch.ts';
 import { peekOutcomeKey } from './peek-outcome-key.ts';
@@ -97,7 +97,9 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
     for (const count of [share, BATCH_MAX_COUNT]) {
       for (let i = 0; i < ready.length; i += 1) {
         const part = ready[(turn + i) % ready.length]!;
-        part.intake.take(Math.min(count, BATCH_MAX_COUNT - items.length), (message) => items.push({ open: part, message }));
+        part.intake.take(Math.min(count, BATCH_MAX_COUNT - items.length), (message) =>
+          items.push({ open: part, message }),
+        );
       }
     }
     return items;
@@ -143,7 +145,10 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
         plan = new BatchPlan();
         decideAll(plan, usable, looked);
         faultPoints('decide');
-        await session.query({ ...commitBatchStatement, values: commitBatchValues(plan, deps.owner, deps.leaseTtlMs) });
+        await session.query({
+          ...commitBatchStatement,
+          values: commitBatchValues(plan, deps.owner, deps.leaseTtlMs),
+        });
         faultPoints('commit');
         committed(plan, usable);
         return;
@@ -158,27 +163,28 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
         } else if (kind === 'fenced') closeFenced(error, usable);
         // A number of event_log that is taken is no command's fault: numbers are given under the lease.
         else if (kind === 'data' && !violated?.startsWith('event_log')) return await bisect(usable, error);
-        else if (!isContention(error) || (contentionCount += 1) >= CONTENTION_MAX_COUNT) return await giveUp(error);
+        else if (!isContention(error) || (contentionCount += 1) >= CONTENTION_MAX_COUNT)
+          return await giveUp(error);
       }
     }
   };
 
   const ask = async (items: readonly BatchItem[], looked: Map<string, Outcome>): Promise<void> => {
     const keys: OutcomeKey[] = [];
-    for (const { open, message } of items) {
-      const key = peekOutcomeKey(message, open.p);
+    for (const { message } of items) {
+      const key = peekOutcomeKey(message);
       if (key) keys.push(key);
     }
     const outcomes = await lookupOutcomes(session.query, keys);
-    for (const outcome of outcomes) looked.set(outcomeKey(outcome.teamId, outcome.commandId), outcome);
+    for (const outcome of outcomes) looked.set(outcome.key, outcome);
     if (outcomes.length === 0) shouldAskFirst = false;
   };
 
   /** Answers true when it had to wait: partitions may have been closed meanwhile. */
   const loadMissing = async (items: readonly BatchItem[]): Promise<boolean> => {
     let missing: Set<TeamId> | undefined;
-    for (const { open, message } of items) {
-      const teamId = teamOfSubject(message.subject, open.p);
+    for (const { message } of items) {
+      const { teamId } = message;
       if (teamId && !teams.get(teamId) && !absent.has(teamId)) (missing ??= new Set()).add(teamId);
     }
     if (!missing) {
@@ -192,10 +198,13 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
   /** Teams that this very batch was told do not exist. */
   const absent = new Set<TeamId>();
 
-  const decideAll = (plan: BatchPlan, items: readonly BatchItem[], looked: ReadonlyMap<string, Outcome>): void => {
+  const decideAll = (
+    plan: BatchPlan,
+    items: readonly BatchItem[],
+    looked: ReadonlyMap<string, Outcome>,
+  ): void => {
     const nowMs = deps.clock.nowMs();
-    const known = (teamId: TeamId, commandId: Outcome['commandId']): Outcome | undefined =>
-      recent.get(teamId, commandId) ?? (looked.size > 0 ? looked.get(outcomeKey(teamId, commandId)) : undefined);
+    const known = (key: string): Outcome | undefined => recent.get(key) ?? looked.get(key);
     let open: OpenPartition | undefined;
     let context: Parameters<typeof decideMessage>[0] | undefined;
     for (let i = 0; i < items.length; i += 1) {
@@ -223,7 +232,7 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
       items[0]!.open.carefulCount -= 1;
       deps.poison.forget(items[0]!);
     }
-    for (const [key, outcome] of plan.outcomes) recent.put(key, outcome);
+    for (const outcome of plan.outcomes.values()) recent.put(outcome);
     if (!waiters.isWaiting()) return;
     for (const outcome of plan.outcomes.values()) waiters.tell(outcome);
     for (const outcome of plan.repeats) waiters.tell(outcome);

@@ -12,6 +12,8 @@ import { StateChanges } from './state-changes.ts';
 
 /** The first and final outcome of a command id. */
 export type Outcome = {
+  /** `outcomeKey`, made once: building and hashing it is a good part of deciding. */
+  readonly key: string;
   readonly teamId: TeamId;
   readonly commandId: CommandId;
   readonly actor: UserId;
@@ -136,6 +138,6 @@ export class BatchPlan {
     c.event.push(outcome.seq);
     c.seq.push(outcome.cmdSeq);
     c.code.push(outcome.code ?? 'NULL');
-    this.outcomes.set(outcomeKey(outcome.teamId, outcome.commandId), outcome);
+    this.outcomes.set(outcome.key, outcome);
   }
 }

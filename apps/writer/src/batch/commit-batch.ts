@@ -8,17 +8,25 @@ import type { BatchPlan, PlanPart } from './batch-plan.ts';
 
 const placeholders = Array.from({ length: 30 }, (_, i) => `$${i + 1}`).join(',');
 
-export const commitBatchStatement = { name: 'commit_batch', text: `SELECT commit_batch(${placeholders})` } as const;
+export const commitBatchStatement = {
+  name: 'commit_batch',
+  text: `SELECT commit_batch(${placeholders})`,
+} as const;
 
 const plain = (values: readonly (string | number)[]): string => `{${values.join(',')}}`;
-const quoted = (values: readonly string[]): string => (values.length === 0 ? '{}' : `{"${values.join('","')}"}`);
+const quoted = (values: readonly string[]): string =>
+  values.length === 0 ? '{}' : `{"${values.join('","')}"}`;
 /** For values from outside: a Msg-Id may be anything. */
 const escaped = (values: readonly string[]): string =>
   quoted(values.map((value) => value.replaceAll('\u0000', '').replace(/[\\"]/g, '\\$&')));
 
 const column = <T>(parts: readonly PlanPart[], pick: (part: PlanPart) => T): T[] => parts.map(pick);
 
-export const commitBatchValues = (plan: BatchPlan, owner: string, leaseTtlMs: number): (string | number | null)[] => {
+export const commitBatchValues = (
+  plan: BatchPlan,
+  owner: string,
+  leaseTtlMs: number,
+): (string | number | null)[] => {
   const parts = [...plan.parts.values()];
   const { e, c } = plan;
   const heads = headColumns(plan);
@@ -57,9 +65,7 @@ export const commitBatchValues = (plan: BatchPlan, owner: string, leaseTtlMs: nu
 };
 
 /** Newest message by channel, as it stands after the batch. */
-const headColumns = (
-  plan: BatchPlan,
-): { team: string[]; channel: string[]; seq: number[]; at: number[] } => {
+const headColumns = (plan: BatchPlan): { team: string[]; channel: string[]; seq: number[]; at: number[] } => {
   const team: string[] = [];
   const channel: string[] = [];
   const seq: number[] = [];

@@ -5,7 +5,7 @@
 
 import { type Command, type CommandName, commandMsgId } from '@chat/contracts/commands';
 import { type ErrorCode, errorCatalogue } from '@chat/contracts/errors';
-import { type CommandId, type TeamId, partitionOf } from '@chat/contracts/ids';
+import { type TeamId, partitionOf } from '@chat/contracts/ids';
 import { userScope } from '@chat/contracts/subjects';
 import { decide } from '@chat/domain/decide';
 import { type DraftEvent, type Team, evolve } from '@chat/domain/team';
@@ -20,7 +20,7 @@ export type PlanContext = {
   readonly teams: TeamCache;
   readonly nowMs: number;
   /** First outcome of a command decided before this batch, if known. */
-  readonly known: (teamId: TeamId, commandId: CommandId) => Outcome | undefined;
+  readonly known: (key: string) => Outcome | undefined;
 };
 
 /** The message cannot be processed whatever is tried; thrown so that the batch is cut at it. */
@@ -35,12 +35,15 @@ export class PoisonFault extends Error {
 
 /** Decides message `index` of the batch. Throws PoisonFault; the plan is then unusable. */
 export const decideMessage = (context: PlanContext, message: IntakeMessage, index: number): void => {
-  const decoded = decodeCommand(message, context.part.p);
+  const decoded = decodeCommand(message);
   if (!decoded.ok) throw new PoisonFault(index, decoded.reason);
   try {
     decideCommand(context, decoded.command, message.seq);
   } catch (error) {
-    throw new PoisonFault(index, error instanceof Error ? `${error.name}: ${error.message}` : 'unknown fault');
+    throw new PoisonFault(
+      index,
+      error instanceof Error ? `${error.name}: ${error.message}` : 'unknown fault',
+    );
   }
   advance(context.part, message.seq, decoded.msgId);
 };
@@ -54,7 +57,8 @@ export const advance = (part: PlanPart, cmdSeq: number, cmdMsgId: string): void 
 const decideCommand = (context: PlanContext, command: Command, cmdSeq: number): void => {
   const { plan, part } = context;
   const { teamId, id } = command;
-  const first = plan.outcomes.get(outcomeKey(teamId, id)) ?? context.known(teamId, id);
+  const key = outcomeKey(teamId, id);
+  const first = plan.outcomes.get(key) ?? context.known(key);
   if (first) {
     if (first.actor === command.actor && first.hash === command.hash) plan.repeats.push(first);
     else addRejection(context, command, command.name, 'MSG_DUPLICATE_SEND');
@@ -71,6 +75,7 @@ const decideCommand = (context: PlanContext, command: Command, cmdSeq: number): 
       ? addEvents(context, team, command, decision.events)
       : addRejection(context, command, command.name, decision.code, decision.message);
   plan.addCommand(part, {
+    key,
     teamId,
     commandId: id,
     actor: command.actor,
@@ -106,7 +111,8 @@ export const rejectPoisoned = (
   const seq = context.part.next;
   const code = 'COMMAND_POISONED';
   const payload = addRejection(context, sender, name, code);
-  context.plan.addCommand(context.part, { teamId, commandId, actor, hash, seq, cmdSeq, code, payload });
+  const key = outcomeKey(teamId, commandId);
+  context.plan.addCommand(context.part, { key, teamId, commandId, actor, hash, seq, cmdSeq, code, payload });
   advance(context.part, cmdSeq, commandMsgId(actor, commandId, hash));
 };
 

@@ -43,12 +43,15 @@ export const createPoisonHandler = (deps: PoisonHandlerDeps): PoisonHandler => {
     // Closed while the dead letter was stored: whoever opens it reads the command again.
     if (open.isClosed) return plan;
     const part = partOf(plan, open);
-    const sender = isSenderTold ? senderOf(message, open.p) : undefined;
+    const sender = isSenderTold ? senderOf(message) : undefined;
     if (sender) {
       const context = { plan, part, teams: deps.teams, nowMs: deps.clock.nowMs(), known: () => undefined };
       rejectPoisoned(context, sender, commandNameOfSubject(message.subject), message.seq);
     } else advance(part, message.seq, message.msgId());
-    await session.query({ ...commitBatchStatement, values: commitBatchValues(plan, deps.owner, deps.leaseTtlMs) });
+    await session.query({
+      ...commitBatchStatement,
+      values: commitBatchValues(plan, deps.owner, deps.leaseTtlMs),
+    });
     open.nextId = part.next;
     open.cmdSeq = part.cmdSeq;
     open.cmdMsgId = part.cmdMsgId;
@@ -66,7 +69,10 @@ export const createPoisonHandler = (deps: PoisonHandlerDeps): PoisonHandler => {
     } catch (error) {
       // Its very id is what fails (or is spent): then only the position moves; the dead letter tells of it.
       if (classify(error) !== 'data') throw error;
-      log.error({ partition: open.p, cmdSeq: message.seq, reason: reasonOf(error) }, 'its sender cannot be told');
+      log.error(
+        { partition: open.p, cmdSeq: message.seq, reason: reasonOf(error) },
+        'its sender cannot be told',
+      );
       plan = await commit(item, false);
     }
     deps.onSetAside(plan);

@@ -113,7 +113,10 @@ const emptyState = (): StateRows => ({
   dropMembers: [],
 });
 
-const addTeam = (state: StateRows, { team, isNamed, members, channels, channelMembers }: TouchedTeam): void => {
+const addTeam = (
+  state: StateRows,
+  { team, isNamed, members, channels, channelMembers }: TouchedTeam,
+): void => {
   const team_id = team.id;
   if (isNamed) state.putTeams.push({ team_id, p: partitionOf(team_id), name: team.name });
   for (const user_id of members) {

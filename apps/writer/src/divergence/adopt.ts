@@ -100,7 +100,7 @@ const adoptChunk = async (
   const begun = first
     ? await lookupOutcomes(deps.query, [{ teamId: first.teamId, commandId: first.element.commandId }])
     : [];
-  const known = new Set(begun.map((outcome) => outcomeKey(outcome.teamId, outcome.commandId)));
+  const known = new Set(begun.map((outcome) => outcome.key));
   for (const event of events) {
     plan.addStored(part, event.teamId, event.scope, event.element, event.payload);
     addCommandOnce(plan, part, known, event);
@@ -122,7 +122,7 @@ const addCommandOnce = (
   // The misuse of a spent id is a fact, but not an outcome of that id.
   if (known.has(key) || code === 'MSG_DUPLICATE_SEND') return;
   known.add(key);
-  plan.addCommand(part, { teamId, commandId, actor, hash, seq, cmdSeq: 0, code, payload });
+  plan.addCommand(part, { key, teamId, commandId, actor, hash, seq, cmdSeq: 0, code, payload });
 };
 
 const evolveStored = (

@@ -3,7 +3,12 @@
 import { EVT_MAX_AGE_MS, evtStream } from '@chat/contracts/streams';
 import type { Clock } from '@chat/platform/clock';
 import type { Logger } from '@chat/platform/log';
-import { type PartitionRow, type Query, oldestEventSince, readEventRows } from '../partition/partition-row.ts';
+import {
+  type PartitionRow,
+  type Query,
+  oldestEventSince,
+  readEventRows,
+} from '../partition/partition-row.ts';
 import type { WriterStreams } from '../streams/writer-streams.ts';
 import { type Verdict, commonSeq, compare } from './compare.ts';
 

@@ -4,7 +4,12 @@ import { type WriterRig, createRig, eventually } from '../testing/writer-rig.ts'
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const sendMany = async (rig: WriterRig, teamId: ReturnType<typeof newTeamId>, channelId: string, count: number) => {
+const sendMany = async (
+  rig: WriterRig,
+  teamId: ReturnType<typeof newTeamId>,
+  channelId: string,
+  count: number,
+) => {
   const sends = Array.from({ length: count }, (_, i) =>
     makeCommand(teamId, 'alice', 'message.send', { channelId, text: `message ${i}` }),
   );
@@ -29,7 +34,9 @@ const takeBackup = async (rig: WriterRig) => {
 };
 
 const stateOf = async (rig: WriterRig): Promise<unknown> => ({
-  command: await rig.query('SELECT team_id, command_id, actor, hash, event_id, code FROM command ORDER BY event_id'),
+  command: await rig.query(
+    'SELECT team_id, command_id, actor, hash, event_id, code FROM command ORDER BY event_id',
+  ),
   team: await rig.query('SELECT * FROM team ORDER BY 1'),
   members: await rig.query('SELECT * FROM team_member ORDER BY 1, 2'),
   channels: await rig.query('SELECT * FROM channel ORDER BY 1, 2'),
@@ -37,23 +44,26 @@ const stateOf = async (rig: WriterRig): Promise<unknown> => ({
   log: await rig.query('SELECT * FROM event_log ORDER BY p, id'),
 });
 
-it.each(['running', 'stopped'])('EVT wiped while the writer is %s: the same events under the same numbers', async (mode) => {
-  const rig = await createRig();
-  const writer = await rig.startWriter();
-  const teamId = newTeamId(0);
-  const channelId = await rig.createTeam(teamId, 'alice');
-  await sendMany(rig, teamId, channelId, 50);
-  await rig.consistent(0);
-  const before = await rig.streamEvents(0);
-  if (mode === 'stopped') await writer.stop();
-  await rig.ops.jsm.streams.delete('EVT_0');
-  if (mode === 'stopped') await rig.startWriter({ instanceId: 'w2' });
-  await rig.expectPersisted(makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'after' }));
-  await rig.consistent(0);
-  const after = await rig.streamEvents(0);
-  expect(after.slice(0, before.length)).toEqual(before);
-  expect(after).toHaveLength(before.length + 1);
-});
+it.each(['running', 'stopped'])(
+  'EVT wiped while the writer is %s: the same events under the same numbers',
+  async (mode) => {
+    const rig = await createRig();
+    const writer = await rig.startWriter();
+    const teamId = newTeamId(0);
+    const channelId = await rig.createTeam(teamId, 'alice');
+    await sendMany(rig, teamId, channelId, 50);
+    await rig.consistent(0);
+    const before = await rig.streamEvents(0);
+    if (mode === 'stopped') await writer.stop();
+    await rig.ops.jsm.streams.delete('EVT_0');
+    if (mode === 'stopped') await rig.startWriter({ instanceId: 'w2' });
+    await rig.expectPersisted(makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'after' }));
+    await rig.consistent(0);
+    const after = await rig.streamEvents(0);
+    expect(after.slice(0, before.length)).toEqual(before);
+    expect(after).toHaveLength(before.length + 1);
+  },
+);
 
 it('EVT wiped while nothing is sent: repaired without anybody writing', async () => {
   const rig = await createRig();
@@ -137,7 +147,9 @@ it('PostgreSQL restored to an older state while EVT stays: the events are adopte
   await rig.expectPersisted(makeCommand(teamId, 'alice', 'member.add', { userId: 'carol' }));
   await rig.expectPersisted(makeCommand(teamId, 'carol', 'channel.join', { channelId }));
   await rig.expectPersisted(makeCommand(teamId, 'carol', 'read.mark', { channelId, channelSeq: 3 }));
-  await rig.expectPersisted(makeCommand(teamId, 'alice', 'channel.create', { kind: 'direct', memberIds: ['bob'] }));
+  await rig.expectPersisted(
+    makeCommand(teamId, 'alice', 'channel.create', { kind: 'direct', memberIds: ['bob'] }),
+  );
   await rig.expectPersisted(makeCommand(teamId, 'alice', 'member.remove', { userId: 'bob' }));
   const refused = makeCommand(teamId, 'bob', 'message.send', { channelId, text: 'still here?' });
   await rig.perform(refused);
@@ -149,10 +161,15 @@ it('PostgreSQL restored to an older state while EVT stays: the events are adopte
   await rig.startWriter({ instanceId: 'w2' });
   await rig.expectPersisted(makeCommand(teamId, 'carol', 'message.send', { channelId, text: 'after' }));
   const log = await rig.consistent(0);
-  expect(await rig.streamEvents(0)).toEqual([...stream, { seq: stream.length + 1, payload: log.at(-1)!.payload }]);
+  expect(await rig.streamEvents(0)).toEqual([
+    ...stream,
+    { seq: stream.length + 1, payload: log.at(-1)!.payload },
+  ]);
   await rig.query('DELETE FROM event_log WHERE id > $1', [stream.length]);
   await rig.query('DELETE FROM command WHERE event_id > $1', [stream.length]);
-  await rig.query('UPDATE channel SET last_channel_seq = last_channel_seq - 1 WHERE channel_id = $1', [channelId]);
+  await rig.query('UPDATE channel SET last_channel_seq = last_channel_seq - 1 WHERE channel_id = $1', [
+    channelId,
+  ]);
   const after = await stateOf(rig);
   const withoutAt = (state: unknown): unknown =>
     JSON.parse(JSON.stringify(state), (key, value: unknown) => (key === 'last_at' ? 0 : value));
@@ -187,7 +204,10 @@ it('a diverged partition is halted with its reason, nothing is written, and who 
   const request = JSON.stringify({ teamId: team, commandId, actor, hash, waitMs: 500 });
   const reply = (await rig.gateway.nc.request('writer.0.outcome', request, { timeout: 5_000 })).json();
   expect(reply).toMatchObject({ kind: 'unavailable', reason: expect.stringContaining('differs') as unknown });
-  expect(second.checks.partitions!()).toMatchObject({ ok: false, reason: expect.stringContaining('differs') as unknown });
+  expect(second.checks.partitions!()).toMatchObject({
+    ok: false,
+    reason: expect.stringContaining('differs') as unknown,
+  });
   expect(await stateOf(rig)).toEqual(before);
   expect(await rig.streamEvents(0)).toEqual(stream);
 });

@@ -22,6 +22,8 @@ import { TEXT_MAX_BYTES } from '@chat/contracts/limits';
 export type IntakeMessage = {
   readonly seq: number;
   readonly subject: string;
+  /** From the subject; undefined when it names none. */
+  readonly teamId: TeamId | undefined;
   readonly data: Uint8Array;
   /** `Nats-Msg-Id`, read only when the body cannot be. */
   readonly msgId: () => string;
@@ -41,17 +43,29 @@ export type DecodedCommand =
 
 const hashPattern = /^[A-Za-z0-9_-]{16}$/;
 const TEAM_ID_LENGTH = 16;
+export const SUBJECTS_MAX_COUNT = 4_096;
 
-/** `cmd.<p>.<team>.<name>`; the team has a fixed length. */
-export const teamOfSubject = (subject: string, partition: number): TeamId | undefined => {
+/**
+ * `cmd.<p>.<team>.<name>` → the team (of fixed length). Subjects repeat, so what was parsed is remembered, for at
+ * most SUBJECTS_MAX_COUNT subjects; then it begins anew.
+ */
+export const createSubjectTeams = (partition: number): ((subject: string) => TeamId | undefined) => {
   const start = `cmd.${partition}.`.length;
-  return parseTeamId(subject.slice(start, start + TEAM_ID_LENGTH));
+  const parsed = new Map<string, TeamId | undefined>();
+  return (subject) => {
+    const known = parsed.get(subject);
+    if (known !== undefined) return known;
+    const teamId = parseTeamId(subject.slice(start, start + TEAM_ID_LENGTH));
+    if (parsed.size >= SUBJECTS_MAX_COUNT) parsed.clear();
+    parsed.set(subject, teamId);
+    return teamId;
+  };
 };
 
 const bad = (reason: string): DecodedCommand => ({ ok: false, reason });
 
-export const decodeCommand = (message: IntakeMessage, partition: number): DecodedCommand => {
-  const teamId = teamOfSubject(message.subject, partition);
+export const decodeCommand = (message: IntakeMessage): DecodedCommand => {
+  const { teamId } = message;
   if (!teamId) return bad('the subject names no team');
   const { data } = message;
   let raw: Record<string, unknown>;
@@ -60,14 +74,16 @@ export const decodeCommand = (message: IntakeMessage, partition: number): Decode
   } catch {
     return bad('the body is not JSON');
   }
-  if (typeof raw !== 'object' || raw === null || raw.v !== 1) return bad('the envelope is of no known version');
+  if (typeof raw !== 'object' || raw === null || raw.v !== 1)
+    return bad('the envelope is of no known version');
   const id = parseCommandId(raw.id);
   const actor = parseUserId(raw.actor);
   const { hash, name } = raw;
   if (!id || !actor || typeof hash !== 'string' || !hashPattern.test(hash)) {
     return bad('the envelope has no sound id, actor or hash');
   }
-  if (!isCommandName(name) || !message.subject.endsWith(name)) return bad('the name is unknown or not the subject’s');
+  if (!isCommandName(name) || !message.subject.endsWith(name))
+    return bad('the name is unknown or not the subject’s');
   const wish = decodeWish(name, raw.data);
   if (!wish) return bad('the data does not have the shape of the command');
   const command = { name, data: wish, id, teamId, actor, hash } as unknown as Command;
@@ -91,8 +107,8 @@ const decodeWish = (name: CommandName, data: unknown): object | undefined => {
 };
 
 /** The sender of a message whose body cannot be used: from its subject and its Msg-Id `<actor>.<id>.<hash>`. */
-export const senderOf = (message: IntakeMessage, partition: number): Sender | undefined => {
-  const teamId = teamOfSubject(message.subject, partition);
+export const senderOf = (message: IntakeMessage): Sender | undefined => {
+  const { teamId } = message;
   const [rawActor, rawId, hash] = message.msgId().split('.');
   const actor = parseUserId(rawActor);
   const id = parseCommandId(rawId);

@@ -17,8 +17,8 @@ import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { FeedMessage, OrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { pause } from '@chat/platform/resilience/backoff';
-import type { IntakeMessage } from './decode-command.ts';
-import { type Position, verifyPosition } from './verify-position.ts';
+import { type IntakeMessage, createSubjectTeams } from './decode-command.ts';
+import type { Position, verifyPosition } from './verify-position.ts';
 
 export const INTAKE_MAX_COUNT = 8_192;
 export const INTAKE_MAX_BYTES = 32 * 1024 * 1024;
@@ -52,6 +52,7 @@ export type IntakeDeps = {
 
 export const createIntake = (deps: IntakeDeps): Intake => {
   const { p, wake, log, maxCount: boundCount = INTAKE_MAX_COUNT } = deps;
+  const teamOf = createSubjectTeams(p);
   const queue = new Deque<IntakeMessage>(1_024);
   const stopping = new AbortController();
   let queuedBytes = 0;
@@ -65,7 +66,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
     const { seq, subject, data } = message;
     // Parsing headers costs more than deciding: only when somebody asks.
     const msgId = (): string => message.headers?.get(HEADER_MSG_ID) ?? '';
-    queue.push({ seq, subject, data, msgId });
+    queue.push({ seq, subject, teamId: teamOf(subject), data, msgId });
     queuedBytes += data.byteLength;
     lastSeq = seq;
     lastMsgId = msgId;
@@ -102,7 +103,10 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   };
 
   const rereadAll = (): void => {
-    log.warn({ partition: p, seq: lastSeq }, 'the command stream lost its tail; reading it again from the first');
+    log.warn(
+      { partition: p, seq: lastSeq },
+      'the command stream lost its tail; reading it again from the first',
+    );
     queue.clear();
     queuedBytes = 0;
     lastSeq = 0;

@@ -59,7 +59,9 @@ export const createLeaseKeeper = (deps: LeaseKeeperDeps): LeaseKeeper => {
     const done = deps
       .onSurplus(p, ownerEpoch)
       .then(() => release(p, ownerEpoch))
-      .catch((error: unknown) => log.warn({ partition: p, reason: reasonOf(error) }, 'lease not released; it will expire'))
+      .catch((error: unknown) =>
+        log.warn({ partition: p, reason: reasonOf(error) }, 'lease not released; it will expire'),
+      )
       .finally(() => {
         releasing.delete(p);
         held.delete(p);
@@ -128,7 +130,9 @@ export const createLeaseKeeper = (deps: LeaseKeeperDeps): LeaseKeeper => {
     status: () => {
       if (lastTickAtMs === undefined) return { ok: false, reason };
       const ageMs = performance.now() - lastTickAtMs;
-      return ageMs < ttlMs ? { ok: true } : { ok: false, reason: `no lease heartbeat for ${Math.round(ageMs)} ms: ${reason}` };
+      return ageMs < ttlMs
+        ? { ok: true }
+        : { ok: false, reason: `no lease heartbeat for ${Math.round(ageMs)} ms: ${reason}` };
     },
   };
 };

@@ -2,7 +2,7 @@
 
 import { isErrorCode } from '@chat/contracts/errors';
 import type { CommandId, TeamId, UserId } from '@chat/contracts/ids';
-import type { Outcome } from '../batch/batch-plan.ts';
+import { type Outcome, outcomeKey } from '../batch/batch-plan.ts';
 import type { Statement } from '../postgres/session.ts';
 
 export type OutcomeKey = { readonly teamId: TeamId; readonly commandId: CommandId };
@@ -33,16 +33,15 @@ export const lookupOutcomes = async (
     text,
     values: [keys.map((key) => key.teamId), keys.map((key) => key.commandId)],
   });
-  return rows.map(
-    (row): Outcome => ({
-      teamId: row.team_id as TeamId,
-      commandId: row.command_id as CommandId,
-      actor: row.actor as UserId,
-      hash: row.hash,
-      seq: Number(row.event_id),
-      cmdSeq: Number(row.cmd_seq),
-      code: row.code === null ? undefined : isErrorCode(row.code) ? row.code : 'INTERNAL',
-      payload: row.payload ?? undefined,
-    }),
-  );
+  return rows.map((row): Outcome => ({
+    key: outcomeKey(row.team_id as TeamId, row.command_id as CommandId),
+    teamId: row.team_id as TeamId,
+    commandId: row.command_id as CommandId,
+    actor: row.actor as UserId,
+    hash: row.hash,
+    seq: Number(row.event_id),
+    cmdSeq: Number(row.cmd_seq),
+    code: row.code === null ? undefined : isErrorCode(row.code) ? row.code : 'INTERNAL',
+    payload: row.payload ?? undefined,
+  }));
 };

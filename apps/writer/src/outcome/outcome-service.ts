@@ -10,7 +10,7 @@ import { type CommandId, type TeamId, parseCommandId, parseTeamId } from '@chat/
 import { outcomeSubject } from '@chat/contracts/subjects';
 import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
-import type { Outcome } from '../batch/batch-plan.ts';
+import { type Outcome, outcomeKey } from '../batch/batch-plan.ts';
 import type { Statement } from '../postgres/session.ts';
 import { lookupOutcomes } from './lookup-outcomes.ts';
 import type { OutcomeWaiters } from './outcome-waiters.ts';
@@ -39,7 +39,7 @@ export const createOutcomeService = (deps: OutcomeServiceDeps): OutcomeService =
   const { nc, recent, waiters, query, unavailable, log } = deps;
 
   const answer = async (p: number, asked: Asked): Promise<string> => {
-    const known = recent.get(asked.teamId, asked.commandId);
+    const known = recent.get(outcomeKey(asked.teamId, asked.commandId));
     if (known) return encodeOutcome(asked, known);
     let tell!: (outcome: Outcome | undefined) => void;
     const told = new Promise<Outcome | undefined>((resolve) => (tell = resolve));
@@ -82,7 +82,8 @@ export const createOutcomeService = (deps: OutcomeServiceDeps): OutcomeService =
     serve: (p) =>
       nc.subscribe(outcomeSubject(p), {
         callback: (error, message) => {
-          if (error) return log.warn({ partition: p, reason: reasonOf(error) }, 'outcome requests not served');
+          if (error)
+            return log.warn({ partition: p, reason: reasonOf(error) }, 'outcome requests not served');
           const asked = parseRequest(message.data);
           if (!asked) return;
           answer(p, asked).then(
@@ -99,7 +100,9 @@ const waitMs = (asked: Asked): number => Math.min(Math.max(0, asked.waitMs), OUT
 /** Undefined for what is not a request: its sender is not one of ours and gets no answer. */
 const parseRequest = (data: Uint8Array): Asked | undefined => {
   try {
-    const raw = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()) as OutcomeRequest;
+    const raw = JSON.parse(
+      Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString(),
+    ) as OutcomeRequest;
     const teamId = parseTeamId(raw.teamId);
     const commandId = parseCommandId(raw.commandId);
     if (!teamId || !commandId || typeof raw.waitMs !== 'number') return undefined;
@@ -126,4 +129,10 @@ const encodeRejected = (
   code: keyof typeof errorCatalogue,
   seq: number | undefined,
   message: string = errorCatalogue[code].message,
-): string => JSON.stringify({ kind: 'rejected', ...(seq === undefined ? {} : { seq }), code, message } satisfies OutcomeReply);
+): string =>
+  JSON.stringify({
+    kind: 'rejected',
+    ...(seq === undefined ? {} : { seq }),
+    code,
+    message,
+  } satisfies OutcomeReply);

@@ -39,7 +39,7 @@ export const createOutcomeWaiters = (maxCount = WAITERS_MAX_COUNT): OutcomeWaite
       return () => remove(key, waiter);
     },
     tell: (outcome) => {
-      const key = outcomeKey(outcome.teamId, outcome.commandId);
+      const { key } = outcome;
       const waiters = byKey.get(key);
       if (!waiters) return;
       byKey.delete(key);

@@ -4,15 +4,15 @@
  * RECENT_MAX_COUNT entries and RECENT_MAX_BYTES of encoded events in each. Whoever misses asks the database.
  */
 
-import type { CommandId, TeamId } from '@chat/contracts/ids';
-import { type Outcome, outcomeKey } from '../batch/batch-plan.ts';
+import type { Outcome } from '../batch/batch-plan.ts';
 
-export const RECENT_MAX_COUNT = 50_000;
-export const RECENT_MAX_BYTES = 32 * 1024 * 1024;
+export const RECENT_MAX_COUNT = 16_384;
+export const RECENT_MAX_BYTES = 16 * 1024 * 1024;
 
 export type RecentOutcomes = {
-  readonly get: (teamId: TeamId, commandId: CommandId) => Outcome | undefined;
-  readonly put: (key: string, outcome: Outcome) => void;
+  /** By `outcomeKey`. */
+  readonly get: (key: string) => Outcome | undefined;
+  readonly put: (outcome: Outcome) => void;
   /** After any doubt about what is committed. */
   readonly clear: () => void;
 };
@@ -25,17 +25,14 @@ export const createRecentOutcomes = (
   let old = new Map<string, Outcome>();
   let youngBytes = 0;
   return {
-    get: (teamId, commandId) => {
-      const key = outcomeKey(teamId, commandId);
-      return young.get(key) ?? old.get(key);
-    },
-    put: (key, outcome) => {
+    get: (key) => young.get(key) ?? old.get(key),
+    put: (outcome) => {
       if (young.size >= maxCount || youngBytes >= maxBytes) {
         old = young;
         young = new Map();
         youngBytes = 0;
       }
-      young.set(key, outcome);
+      young.set(outcome.key, outcome);
       youngBytes += outcome.payload?.length ?? 0;
     },
     clear: () => {

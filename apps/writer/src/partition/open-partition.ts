@@ -68,7 +68,8 @@ export const openPartition = async (
   const generation = session.generation();
   const stillSame = (): void => {
     if (signal.aborted) throw new StoppedFault(`opening partition ${p}`);
-    if (session.generation() !== generation) throw new FencedFault('the database connection changed meanwhile');
+    if (session.generation() !== generation)
+      throw new FencedFault('the database connection changed meanwhile');
   };
   const row = await openPartitionRow(session.query, p, deps.owner, ownerEpoch);
   await streams.ensureCmd(p);
@@ -81,7 +82,8 @@ export const openPartition = async (
     const committed: Position = { seq: row.cmdSeq, msgId: row.cmdMsgId };
     const verdict = await verifyPosition(streams, p, committed);
     stillSame();
-    if (verdict === 'lost') deps.log.warn({ partition: p, cmdSeq: row.cmdSeq }, 'commands are read again from the first');
+    if (verdict === 'lost')
+      deps.log.warn({ partition: p, cmdSeq: row.cmdSeq }, 'commands are read again from the first');
     const position = verdict === 'lost' ? { seq: 0, msgId: '' } : committed;
     const intake = deps.createIntake(row, position);
     await intake.start();

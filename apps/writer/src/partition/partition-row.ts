@@ -47,14 +47,24 @@ export const openPartitionRow = async (
 };
 
 /** `reason` undefined clears the mark. While it stands, `commit_batch` refuses the partition. */
-export const markHalted = async (query: Query, p: number, ownerEpoch: number, reason?: string): Promise<void> => {
+export const markHalted = async (
+  query: Query,
+  p: number,
+  ownerEpoch: number,
+  reason?: string,
+): Promise<void> => {
   await query({
     text: 'UPDATE partition SET halted = $3 WHERE p = $1 AND owner_epoch = $2 AND halted IS DISTINCT FROM $3',
     values: [p, ownerEpoch, reason ?? null],
   });
 };
 
-type EventRow = { readonly id: string; readonly team_id: string; readonly scope: string; readonly payload: string };
+type EventRow = {
+  readonly id: string;
+  readonly team_id: string;
+  readonly scope: string;
+  readonly payload: string;
+};
 
 /** Rows of the event log as the relay sends them, ascending. */
 export const readEventRows = async (

@@ -15,7 +15,12 @@ export const deadLetterStream = 'DLQ_CMD';
 export const deadLetterSubject = (partition: number): string => `dlq.cmd.${partition}`;
 
 /** One more attempt; answers how many there have been. */
-export const countAttempt = async (query: Query, p: number, cmdSeq: number, reason: string): Promise<number> => {
+export const countAttempt = async (
+  query: Query,
+  p: number,
+  cmdSeq: number,
+  reason: string,
+): Promise<number> => {
   const [row] = await query<{ attempts: number }>({
     text: `INSERT INTO poison AS x (p, cmd_seq, attempts, reason) VALUES ($1, $2, 1, $3)
       ON CONFLICT (p, cmd_seq) DO UPDATE SET attempts = x.attempts + 1, reason = excluded.reason, last_at = clock_timestamp()

@@ -107,7 +107,10 @@ export const createPgSession = ({ url, name, log, onConnected, onLost }: PgSessi
       } catch (error) {
         reason = reasonOf(error);
         if (attempt === 0) log.warn({ session: name, reason }, 'PostgreSQL does not answer; trying again');
-        await pause(backoffMs({ attempt, baseMs: RECONNECT_BASE_MS, maxMs: RECONNECT_MAX_MS }), stopping.signal);
+        await pause(
+          backoffMs({ attempt, baseMs: RECONNECT_BASE_MS, maxMs: RECONNECT_MAX_MS }),
+          stopping.signal,
+        );
         attempt += 1;
       }
     }

@@ -29,7 +29,11 @@ export type PurgeDeps = {
 
 type Sample = { readonly atMs: number; readonly cmdSeq: number };
 
-export type Purge = { readonly start: () => Promise<void>; readonly stop: () => Promise<void>; readonly round: () => Promise<void> };
+export type Purge = {
+  readonly start: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+  readonly round: () => Promise<void>;
+};
 
 export const createPurge = (deps: PurgeDeps): Purge => {
   const { streams, log, intervalMs = PURGE_INTERVAL_MS, windowMs = CMD_DUPLICATE_WINDOW_MS } = deps;
@@ -59,7 +63,10 @@ export const createPurge = (deps: PurgeDeps): Purge => {
       try {
         await purgePartition(open);
       } catch (error) {
-        log.warn({ partition: open.p, reason: reasonOf(error) }, 'commands not purged; next round tries again');
+        log.warn(
+          { partition: open.p, reason: reasonOf(error) },
+          'commands not purged; next round tries again',
+        );
       }
     }
   };

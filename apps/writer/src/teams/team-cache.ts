@@ -15,7 +15,8 @@ export type TeamRow = {
   readonly team_id: string;
   readonly name: string;
   readonly members: readonly (readonly [string, string])[] | null;
-  readonly channels: readonly (readonly [string, string, string | null, string | null, number, number])[] | null;
+  readonly channels:
+    readonly (readonly [string, string, string | null, string | null, number, number])[] | null;
   readonly channel_members: readonly (readonly [string, string, string, number, number])[] | null;
 };
 

@@ -20,7 +20,10 @@ import { spawnApp } from '@chat/testkit/processes/app-process';
 import { migrateDatabase } from '@chat/testkit/processes/migrate-database';
 import { makeCommand, newTeamId } from './commands.ts';
 
-const [total = 100_000, inFlight = 512, channelCount = 100] = process.argv.slice(2).map(Number).filter(Number.isFinite);
+const [total = 100_000, inFlight = 512, channelCount = 100] = process.argv
+  .slice(2)
+  .map(Number)
+  .filter(Number.isFinite);
 const isProfiling = process.argv.includes('--prof');
 const PARTITION_COUNT = 4;
 const TEXT = 'x'.repeat(200);
@@ -31,7 +34,10 @@ const cpuMs = (pid: number): number => {
 };
 
 const postgresCpuMs = (pid: number): number => {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean);
   return [pid, ...children.map(Number)].reduce((sum, one) => sum + cpuMs(one), 0);
 };
 
@@ -70,7 +76,12 @@ const connect = (role: 'gateway' | 'projector') =>
   });
 const sending = await connect('gateway');
 const reading = await connect('projector');
-const publisher = createWindowedPublisher({ nc: sending.nc, inboxPrefix: '_INBOX_gateway', maxInFlight: 4096, timeoutMs: 10_000 });
+const publisher = createWindowedPublisher({
+  nc: sending.nc,
+  inboxPrefix: '_INBOX_gateway',
+  maxInFlight: 16_384,
+  timeoutMs: 10_000,
+});
 
 let seen = 0;
 let onSeen: () => void = () => {};
@@ -91,9 +102,15 @@ const feeds = Array.from({ length: PARTITION_COUNT }, (_, p) =>
 await Promise.all(feeds.map((feed) => feed.start()));
 
 const send = (command: ReturnType<typeof makeCommand>): void => {
-  publisher.publish(command.subject, Buffer.from(command.body), msgIdHeader(command.msgId), (result) => {
-    if (result.kind !== 'ok') console.log('not accepted', result);
-  });
+  const sent = publisher.publish(
+    command.subject,
+    Buffer.from(command.body),
+    msgIdHeader(command.msgId),
+    (result) => {
+      if (result.kind !== 'ok') console.log('not accepted', result);
+    },
+  );
+  if (!sent) throw new Error('more in flight than the window allows');
 };
 const waitUntilSeen = (count: number): Promise<void> =>
   new Promise((resolve) => {
@@ -124,14 +141,20 @@ const round = async (count: number): Promise<void> => {
   const base = seen;
   let sent = 0;
   const pids = { nats: nats.pid, writer: writer.pid };
-  const before = { nats: cpuMs(pids.nats), writer: cpuMs(pids.writer), postgres: postgresCpuMs(postgres.pid) };
+  const before = {
+    nats: cpuMs(pids.nats),
+    writer: cpuMs(pids.writer),
+    postgres: postgresCpuMs(postgres.pid),
+  };
   const self = process.cpuUsage();
   const startedAtMs = performance.now();
   await new Promise<void>((resolve) => {
     const pump = (): void => {
       while (sent < count && sent - (seen - base) < inFlight) {
         const target = targets[sent % targets.length]!;
-        send(makeCommand(target.teamId, 'owner', 'message.send', { channelId: target.channelId, text: TEXT }));
+        send(
+          makeCommand(target.teamId, 'owner', 'message.send', { channelId: target.channelId, text: TEXT }),
+        );
         sent += 1;
       }
       if (seen - base >= count) resolve();

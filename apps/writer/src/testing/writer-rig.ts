@@ -19,7 +19,6 @@ import { migrations } from '../migrations/migrations.ts';
 import { type Writer, type WriterDeps, createWriter } from '../writer.ts';
 import { type CommandMessage, makeCommand } from './commands.ts';
 
-
 export type EventRow = {
   readonly id: number;
   readonly scope: string;
@@ -32,7 +31,10 @@ export type PubAck = { readonly seq: number; readonly duplicate: boolean };
 const LONG_MS = 20_000;
 
 /** Polls until the probe answers something; throws naming what was waited for and what was seen last. */
-export const eventually = async <T>(what: string, probe: () => Promise<T | false | undefined>): Promise<T> => {
+export const eventually = async <T>(
+  what: string,
+  probe: () => Promise<T | false | undefined>,
+): Promise<T> => {
   const deadline = performance.now() + LONG_MS;
   for (;;) {
     let seen: unknown;
@@ -43,14 +45,17 @@ export const eventually = async <T>(what: string, probe: () => Promise<T | false
     } catch (error) {
       seen = error;
     }
-    if (performance.now() > deadline) throw new Error(`not within ${LONG_MS} ms: ${what} (last: ${String(seen)})`);
+    if (performance.now() > deadline)
+      throw new Error(`not within ${LONG_MS} ms: ${what} (last: ${String(seen)})`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 };
 
 export type WriterRig = Awaited<ReturnType<typeof createRig>>;
 
-export const createRig = async (options: { readonly partitionCount?: number; readonly databaseUrl?: string } = {}) => {
+export const createRig = async (
+  options: { readonly partitionCount?: number; readonly databaseUrl?: string } = {},
+) => {
   const { partitionCount = 1 } = options;
   const nats: NatsServer = await testNats();
   onTestFinished(() => nats[Symbol.asyncDispose]());
@@ -93,7 +98,10 @@ export const createRig = async (options: { readonly partitionCount?: number; rea
     return writer;
   };
 
-  const spawnWriter = async (instance: string, env: Readonly<Record<string, string>> = {}): Promise<AppProcess> => {
+  const spawnWriter = async (
+    instance: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<AppProcess> => {
     const { user, password } = nats.credentials.writer;
     const writer = await spawnApp({
       app: 'writer',
@@ -123,7 +131,9 @@ export const createRig = async (options: { readonly partitionCount?: number; rea
   /** As a gateway does: Msg-Id and PubAck. Waits until the stream is there. */
   const send = (command: CommandMessage): Promise<PubAck> =>
     eventually(`accepting ${command.subject}`, async () => {
-      const { seq, duplicate } = await gateway.js.publish(command.subject, command.body, { msgID: command.msgId });
+      const { seq, duplicate } = await gateway.js.publish(command.subject, command.body, {
+        msgID: command.msgId,
+      });
       return { seq, duplicate };
     });
 
@@ -132,7 +142,9 @@ export const createRig = async (options: { readonly partitionCount?: number; rea
     const request = JSON.stringify({ teamId, commandId, actor, hash, waitMs });
     const subject = outcomeSubject(partitionOf(teamId));
     return eventually(`an answer to ${subject}`, async () => {
-      const reply = (await gateway.nc.request(subject, request, { timeout: waitMs + 5_000 })).json<OutcomeReply>();
+      const reply = (
+        await gateway.nc.request(subject, request, { timeout: waitMs + 5_000 })
+      ).json<OutcomeReply>();
       return reply.kind === 'unavailable' ? undefined : reply;
     });
   };
@@ -148,7 +160,12 @@ export const createRig = async (options: { readonly partitionCount?: number; rea
         'SELECT id, scope, payload FROM event_log WHERE p = $1 ORDER BY id',
         [p],
       )
-    ).map(({ id, scope, payload }) => ({ id: Number(id), scope, payload, element: JSON.parse(payload) as EventElement }));
+    ).map(({ id, scope, payload }) => ({
+      id: Number(id),
+      scope,
+      payload,
+      element: JSON.parse(payload) as EventElement,
+    }));
 
   const streamEvents = async (p: number): Promise<readonly { seq: number; payload: string }[]> => {
     const state = await streamState(ops.jsm, evtStream(p));
@@ -170,8 +187,10 @@ export const createRig = async (options: { readonly partitionCount?: number; rea
       const from = stream[0]?.seq ?? 1;
       const tail = log.filter((row) => row.id >= from);
       const isSame =
-        tail.length === stream.length && tail.every((row, i) => stream[i]!.seq === row.id && stream[i]!.payload === row.payload);
-      if (!isGapless || !isSame) throw new Error(`log ${log.length} rows, stream ${stream.length} from ${from}`);
+        tail.length === stream.length &&
+        tail.every((row, i) => stream[i]!.seq === row.id && stream[i]!.payload === row.payload);
+      if (!isGapless || !isSame)
+        throw new Error(`log ${log.length} rows, stream ${stream.length} from ${from}`);
       return log;
     });
 
@@ -179,7 +198,11 @@ export const createRig = async (options: { readonly partitionCount?: number; rea
     (await consistent(p)).map((row) => row.element).filter((element) => element.type === 'message.sent');
 
   /** A team of `owner` and others with one public channel that all of them are in. */
-  const createTeam = async (teamId: TeamId, owner: string, others: readonly string[] = []): Promise<string> => {
+  const createTeam = async (
+    teamId: TeamId,
+    owner: string,
+    others: readonly string[] = [],
+  ): Promise<string> => {
     await expectPersisted(makeCommand(teamId, owner, 'team.create', { name: 'Team' }));
     const channel = makeCommand(teamId, owner, 'channel.create', { kind: 'public', name: 'general' });
     await expectPersisted(channel);
