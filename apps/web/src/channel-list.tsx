@@ -36,7 +36,7 @@ const Entry = ({
       {unreadCount > 0 && (
         <span class="badge">
           <span aria-hidden="true">{unreadCount > 99 ? '99+' : unreadCount}</span>
-          <span class="only-heard">, {countOf(unreadCount, 'unread message')}</span>
+          <span class="only-heard">{countOf(unreadCount, 'unread message')}</span>
         </span>
       )}
     </button>
