@@ -3,6 +3,7 @@
  * and every answer is a coded one. The seed is printed; run again with FUZZ_SEED=<seed>.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { randomInt, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { clientFrameSchemas } from '@chat/contracts/frames';
@@ -146,12 +147,20 @@ const attack = async (session: WireSession, attacks: readonly Hostile[]): Promis
     // A ping may itself be what was sent; its pong then is the answer.
     const pongs = session.frames.slice(from).filter(({ t }) => t === 'pong').length;
     if (end === 'pong') expect(!quiet || pongs > 1 || mayBeSilent(hostileFrame), String(data)).toBe(true);
-    else expect(isClearClose(end.code), `closed with ${end.code} after ${String(data)}`).toBe(true);
+    else
+      expect(isClearClose(end.code, hostileFrame), `closed with ${end.code} after ${String(data)}`).toBe(
+        true,
+      );
   }
 };
-/** Ours, or the ones RFC 6455 has for what is no frame or no UTF-8. */
-const isClearClose = (code: number): boolean =>
-  (code >= 4000 && code < 5000) || [1002, 1007, 1009].includes(code);
+/**
+ * Ours, or the ones RFC 6455 has for what is no frame or no UTF-8. uWebSockets.js ends a socket whose text frame is
+ * not UTF-8 before the gateway hears of it, without a close frame (1006): the only frames that get no coded answer.
+ */
+const isClearClose = (code: number, { data, binary }: Hostile): boolean =>
+  (code >= 4000 && code < 5000) ||
+  [1002, 1007, 1009].includes(code) ||
+  (code === 1006 && !binary && typeof data !== 'string' && !isUtf8(data));
 
 const expectAlive = async (): Promise<void> => {
   expect(watched.map((name) => world.stack.pid(name))).toEqual(pids);
@@ -229,7 +238,8 @@ describe('hostile frames', () => {
 
 /** Before hello every frame but a good hello ends in an `error` frame, a close, or both. */
 const attackBeforeHello = async (session: WireSession, attacks: readonly Hostile[]): Promise<void> => {
-  for (const { data, binary } of attacks) {
+  for (const hostileFrame of attacks) {
+    const { data, binary } = hostileFrame;
     if (!session.isOpen()) break;
     const from = session.frames.length;
     session.write(data, { binary });
@@ -237,7 +247,7 @@ const attackBeforeHello = async (session: WireSession, attacks: readonly Hostile
       .frame('an error', () => (session.frames.length > from ? 'frame' : undefined))
       .catch(() => within(session.closed, 5_000, `an answer to ${String(data)}`));
     expectClear(session.frames.slice(from));
-    if (end !== 'frame') expect(isClearClose(end.code), `closed with ${end.code}`).toBe(true);
+    if (end !== 'frame') expect(isClearClose(end.code, hostileFrame), `closed with ${end.code}`).toBe(true);
   }
   expect(session.frames.filter(({ t }) => t !== 'error' && t !== 'pong')).toEqual([]);
 };

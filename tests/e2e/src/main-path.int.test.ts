@@ -62,7 +62,7 @@ afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-/** Live: a message that each person sends from now on is persisted and reaches all three clients. */
+/** Live: a message that each person sends from now on is persisted, reaches all three clients, and the API has it. */
 const liveAgain = async (what: string): Promise<number> => {
   const from = performance.now();
   const marks = loads.map((load) => load.say(general, `${what} ${randomUUID()}`));
@@ -73,6 +73,13 @@ const liveAgain = async (what: string): Promise<number> => {
         (id, i) => loads[i]?.verdict(id)?.kind === 'persisted' && loads.every((load) => load.has(id)),
       ),
     { timeoutMs: LIVE_AGAIN_WITHIN_MS, everyMs: 20 },
+  );
+  const seqs = marks.map((id, i) => loads[i]?.verdict(id)).map((v) => (v?.kind === 'persisted' ? v.seq : 0));
+  const api = await world.api(alice);
+  await eventually(
+    `the API has what was sent after ${what}`,
+    async () => (await api.channels(`&minSeq=${Math.max(...seqs)}`)).status === 200,
+    { timeoutMs: Math.max(1, LIVE_AGAIN_WITHIN_MS - (performance.now() - from)) },
   );
   return performance.now() - from;
 };
