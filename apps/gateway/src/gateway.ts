@@ -221,7 +221,10 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
 
   const fanout = createFanout({
     publish: server.publish,
-    observe: (_partition, seq, data) => outcomes.observe(seq, data),
+    // While the tail is being filled nobody waits, and what was said long ago is no use of a limit.
+    observe: (partition, seq, data) => {
+      if (partition.isFollowing) outcomes.observe(seq, data);
+    },
     applyUserEvent: createUserEvents({ replayer, close: sessions.close }).applyUserEvent,
     leaveDropped: replayer.leaveDropped,
     nowMs,

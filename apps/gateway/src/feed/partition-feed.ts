@@ -135,7 +135,12 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
       skip(partition.tail.lastSeq + 1, seq);
     }
     partition.tail.push(seq, subject, bytes, nowMs(), partition.flushedSeq + 1);
-    if (partition.status === 'filling' && seq >= fillTarget) nowFollowing();
+    if (partition.status === 'filling') {
+      // Nobody is here yet: what the fill brings counts as flushed.
+      partition.flushedTo(seq);
+      if (seq >= fillTarget) nowFollowing();
+      return;
+    }
     deps.onEvents(partition);
   };
 
