@@ -218,11 +218,13 @@ describe('an ordered feed', () => {
   it('delivers the same numbers again only once when a wiped stream is filled again', async () => {
     await evt();
     await append(1, 8);
-    const { feed, seqs } = newFeed();
+    const { feed, seqs, resets } = newFeed();
     await feed.start();
     await until(() => feed.position() === 8, 'first messages');
     await writer.jsm.streams.delete(evtStream(partition));
     await evt();
+    // Only when the feed already listens to the new stream, so that it is offered the old numbers.
+    await until(() => resets.includes('stream_recreated') && feed.caughtUp(), 'following the new stream');
     await append(1, 12);
     await until(() => feed.position() === 12, 'messages behind the old end');
     expect(seqs).toEqual(range(1, 12));

@@ -10,10 +10,11 @@
  *
  * States: idle → running ⇄ paused → stopped. While running: opening (asking the server) → live → doubt → opening …
  *
- * A start position beyond the stream's end waits. The server clamps it to the end, so it may give sequences at or below our
- * position (the tail of a stream that lost some and gets the same again): those are skipped, they were handled before.
- * That they are the *same* is not ours to know: a stream made anew is announced (`stream_recreated`), and so is one that
- * ends before our position (`stream_behind`); both before any message of it. Whoever holds an epoch compares it then.
+ * A start position beyond the stream's end waits: the server (2.15) begins exactly there and leaves out what comes before it
+ * (the tail of a stream that lost some and gets the same again). Sequences at or below our position would be skipped here as
+ * well, should a server ever clamp the start to the end, as it does for other start policies.
+ * That a refilled tail is the *same* is not ours to know: a stream made anew is announced (`stream_recreated`), and so is
+ * one that ends before our position (`stream_behind`); both before any message of it. Whoever holds an epoch compares it.
  */
 
 import type { JetStreamManager } from '@nats-io/jetstream';
