@@ -30,6 +30,7 @@ import { healthRoutes } from './http/health-routes.ts';
 import { BODY_MAX_BYTES, parseJsonBodies } from './http/json-body.ts';
 import { DOCS_PREFIX, collectOpenApi, openApiRoutes } from './http/openapi.ts';
 import { createTeamParser } from './http/team-parser.ts';
+import { refuse } from './http/refusals.ts';
 import { validateWithTypeBox } from './http/validation.ts';
 import { pageRoutes, securityHeaders } from './web/page-routes.ts';
 
@@ -66,8 +67,10 @@ export const createApi = (deps: ApiDeps): Api => {
     timeoutMs: PUBLISH_TIMEOUT_MS,
   });
   const storeWatch = createStoreWatch(readModel);
-  const checks = { nats: nats.status, store: storeWatch.check };
   let isDraining = false;
+  let isListening = false;
+  const http: Check = () => (isListening ? { ok: true } : { ok: false, reason: 'not listening yet' });
+  const checks = { http, nats: nats.status, store: storeWatch.check };
   let app: App | undefined;
 
   return {
@@ -77,6 +80,7 @@ export const createApi = (deps: ApiDeps): Api => {
       await storeWatch.start();
       app = await buildApp(deps, { publisher, checks, isDraining: () => isDraining });
       await listen(app, config);
+      isListening = true;
       log.info({ port: portOf(app) }, 'api listening');
     }),
     drain: async () => {
@@ -121,6 +125,8 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     clientErrorHandler,
+    // What fails before there is a route, e.g. a path that cannot be decoded.
+    frameworkErrors: (_error, _request, reply) => void refuse(reply, { code: 'REQUEST_INVALID' }),
   }).withTypeProvider<TypeBoxTypeProvider>();
   const known = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {

@@ -41,6 +41,7 @@ const main = async (): Promise<void> => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     checks: {
+      http: () => api?.checks['http']?.() ?? starting,
       nats: () => api?.checks['nats']?.() ?? starting,
       store: () => api?.checks['store']?.() ?? starting,
     },

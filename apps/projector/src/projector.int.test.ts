@@ -273,7 +273,10 @@ describe('the membership view', () => {
       expect(config.max_msgs_per_subject).toBe(1);
     }, within);
     await world.makeStream();
-    await vi.waitFor(async () => expect(await world.position()).toEqual({ asOf: 0, epoch: 'epoch-1' }), within);
+    await vi.waitFor(
+      async () => expect(await world.position()).toEqual({ asOf: 0, epoch: 'epoch-1' }),
+      within,
+    );
   });
 
   it('is made up for by the next start when a projector died between commit and publish', async () => {
