@@ -187,6 +187,8 @@ export const createOrderedFeed = (options: OrderedFeedOptions): OrderedFeed => {
 
   /** False when the caller must not go on (a newer incarnation, or a reset was made). */
   const checkStream = async (current: () => boolean): Promise<boolean> => {
+    // What arrives while we ask may be newer than the answer: only what we had before can show that the stream is behind.
+    const positionBefore = position;
     const found = await streamState(jsm, stream);
     if (!current()) return false;
     if (!found.exists) {
@@ -197,7 +199,7 @@ export const createOrderedFeed = (options: OrderedFeedOptions): OrderedFeed => {
     streamCreated = found.created;
     if (previous === undefined) return true;
     if (previous !== found.created) onReset?.('stream_recreated', found);
-    else if (found.lastSeq < position) onReset?.('stream_behind', found);
+    else if (found.lastSeq < positionBefore) onReset?.('stream_behind', found);
     // The listener may have paused, stopped or restarted the feed.
     return current();
   };
