@@ -65,15 +65,39 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
     return result.ok;
   };
 
-  const showHistory = async (count: number): Promise<void> => {
+  /** Resolves when the events up to `seq` have been applied here. */
+  const applied = (seq: number): Promise<void> =>
+    new Promise((resolve) => {
+      const isThere = (): boolean => (client.cursor()?.seq ?? 0) >= seq;
+      if (isThere()) return resolve();
+      const off = client.on('change', () => {
+        if (!isThere()) return;
+        off();
+        resolve();
+      });
+    });
+
+  /** Whether the command was carried out; its effect is visible then. A refusal is told by the verdict's listener. */
+  const done = async (result: SubmitResult, wish: string): Promise<boolean> => {
+    if (!noted(result, wish)) return false;
+    const verdict = await client.outcome(result.id);
+    if (verdict.kind === 'rejected') return false;
+    await applied(verdict.seq);
+    return true;
+  };
+
+  const showHistory = async (count: number, isAsked: boolean): Promise<void> => {
     if (!current) return;
     const channelId = current;
     if (client.messages(channelId).length < count && client.hasMoreBefore(channelId)) {
       const result = await client.loadOlder(channelId);
       if (!result.ok) say(`! history: ${result.error.message}`);
     }
-    const messages = client.messages(channelId).slice(-count);
-    if (messages.length === 0) return say('-- nothing has been said here yet');
+    const messages = client
+      .messages(channelId)
+      .slice(-count)
+      .filter(({ id }) => isAsked || !printed.has(id));
+    if (client.messages(channelId).length === 0) return say('-- nothing has been said here yet');
     for (const message of messages) {
       printed.add(message.id);
       say(messageLine(message, client.channel(channelId), me));
@@ -87,7 +111,7 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
     const result = await client.openChannel(channel.id);
     if (!result.ok) return say(`! ${result.error.message} (${result.error.code})`);
     if (current !== channel.id) return;
-    await showHistory(10);
+    await showHistory(10, false);
     const last = client.messages(channel.id).at(-1);
     if (last) client.markRead(channel.id, last.channelSeq);
   };
@@ -98,25 +122,26 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
       return say(`! there is no channel #${harmless(name)}; make it with /create ${harmless(name)}`);
     if (channel.role === undefined) {
       const result = client.command('channel.join', { channelId: channel.id });
-      if (!noted(result, `/join ${name}`)) return;
-      const verdict = await client.outcome(result.id);
-      if (verdict.kind === 'rejected') return;
+      if (!(await done(result, `/join ${name}`))) return;
     }
     await enter(client.channel(channel.id) ?? channel);
   };
 
   const create = async (name: string): Promise<void> => {
     const result = client.command('channel.create', { kind: 'public', name: name.replace(/^#/, '') });
-    if (!noted(result, `/create ${name}`)) return;
-    const verdict = await client.outcome(result.id);
+    if (!(await done(result, `/create ${name}`))) return;
     const channel = client.channel(result.id as ChannelId);
-    if (verdict.kind === 'persisted' && channel) await enter(channel);
+    if (channel) await enter(channel);
   };
 
-  const leave = (name: string | undefined): void => {
+  const leave = async (name: string | undefined): Promise<void> => {
     const channel = name ? byName(name) : current && client.channel(current);
     if (!channel) return say('! which channel? /leave <channel>');
-    noted(client.command('channel.leave', { channelId: channel.id }), `/leave ${channelLabel(channel)}`);
+    const label = channelLabel(channel);
+    if (!(await done(client.command('channel.leave', { channelId: channel.id }), `/leave ${label}`))) return;
+    if (current === channel.id) current = undefined;
+    client.closeChannel(channel.id);
+    say(`-- left ${label}`);
   };
 
   const who = async (): Promise<void> => {
@@ -152,7 +177,7 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
       case 'leave':
         return leave(argument || undefined);
       case 'history':
-        return showHistory(Math.min(Math.max(1, Number(argument) || HISTORY_DEFAULT_COUNT), 200));
+        return showHistory(Math.min(Math.max(1, Number(argument) || HISTORY_DEFAULT_COUNT), 200), true);
       case 'who':
         return who();
       case 'quit':
