@@ -56,6 +56,7 @@ export type Gateway = Service & {
   readonly checks: Readonly<Record<string, () => CheckResult>>;
   /** The port it listens on, after start. */
   port(): number;
+  sessionCount(): number;
 };
 
 export const createGateway = (deps: GatewayDeps): Gateway => {
@@ -269,6 +270,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
   return {
     checks: { nats: nats.status, feed: feedsCheck },
     port: () => listeningPort,
+    sessionCount: () => sessions.all.size,
     start: onceAsync(async () => {
       listeningPort = await server.start();
       for (const feed of feeds) feed.start();

@@ -120,11 +120,11 @@ describe('membership', () => {
     await world.addMember(team, channelId, ann);
     const client = await gateway.join(team, ann);
     await client.welcome();
-    for (let i = 0; i < 20; i += 1) {
-      void world.say(team, channelId, `before ${i}`);
-    }
+    const sayText = (text: string): number =>
+      world.appendSoon(team, `c_${channelId}`, 'message.sent', { text }, { channelId });
+    for (let i = 0; i < 20; i += 1) sayText(`before ${i}`);
     const removal = await world.removeMember(team, channelId, ann);
-    for (let i = 0; i < 20; i += 1) void world.say(team, channelId, `after ${i}`);
+    for (let i = 0; i < 20; i += 1) sayText(`after ${i}`);
     const mark = await world.append(team, 't', 'channel.created', { kind: 'public', name: 'mark' });
     await client.until('the mark', () => client.events.at(-1)?.seq === mark);
     expect(client.texts()).toEqual(Array.from({ length: 20 }, (_, i) => `before ${i}`));
