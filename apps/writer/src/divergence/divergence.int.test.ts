@@ -1,5 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { makeCommand, newTeamId } from '../testing/commands.ts';
+import { createWriterStreams } from '../streams/writer-streams.ts';
+import { adoptStream, discard } from './operator-choice.ts';
 import { type WriterRig, createRig, eventually } from '../testing/writer-rig.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -210,6 +212,71 @@ it('a diverged partition is halted with its reason, nothing is written, and who 
   });
   expect(await stateOf(rig)).toEqual(before);
   expect(await rig.streamEvents(0)).toEqual(stream);
+});
+
+/** A partition that was written on after a restore, before anybody compared. */
+const divergedRig = async () => {
+  const rig = await createRig();
+  const writer = await rig.startWriter();
+  const teamId = newTeamId(0);
+  const channelId = await rig.createTeam(teamId, 'alice');
+  await rig.consistent(0);
+  await writer.stop();
+  const stream = 'EVT_0';
+  const restore = await takeBackup(rig);
+  const second = await rig.startWriter({ instanceId: 'w2' });
+  const inStream = await sendMany(rig, teamId, channelId, 5);
+  await rig.consistent(0);
+  await second.stop();
+  await restore();
+  const { config } = await rig.ops.jsm.streams.info(stream);
+  const kept = await rig.streamEvents(0);
+  const common = kept.length - 5;
+  // The database goes its own way: a stream of its own for a while, then the first one comes back.
+  await rig.ops.jsm.streams.delete(stream);
+  const third = await rig.startWriter({ instanceId: 'w3' });
+  await rig.ops.jsm.streams.delete('CMD_0');
+  const inDatabase = await sendMany(rig, teamId, channelId, 3);
+  await third.stop();
+  await rig.ops.jsm.streams.delete(stream);
+  await rig.ops.jsm.streams.add(config);
+  const back = await rig.connect('writer');
+  const log = await rig.rows(0);
+  const subjects = new Map(log.map((row) => [row.id, `evt.0.${teamId}.${row.scope}`]));
+  for (const { seq, payload } of kept) {
+    await back.js.publish(subjects.get(seq) ?? `evt.0.${teamId}.c_${channelId}`, payload);
+  }
+  await rig.startWriter({ instanceId: 'w4' });
+  await eventually('halted', async () => {
+    const [row] = await rig.query<{ halted: string | null }>('SELECT halted FROM partition');
+    return row?.halted !== null;
+  });
+  const deps = { databaseUrl: rig.databaseUrl, streams: createWriterStreams(back.jsm, { replicas: 1 }) };
+  return { rig, teamId, channelId, inStream, inDatabase, common, deps };
+};
+
+it('an operator that adopts takes the stream’s version, and the partition goes on', async () => {
+  const { rig, teamId, channelId, inStream, inDatabase, deps } = await divergedRig();
+  expect(await adoptStream(deps, 0)).toMatchObject({ ok: true });
+  const after = makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'after' });
+  await rig.expectPersisted(after);
+  // What only the database had was taken back, read again from CMD and decided anew behind what the stream had.
+  const ids = (await rig.messages(0)).map((message) => message.commandId);
+  expect(ids).toEqual([...inStream, ...inDatabase, after].map((command) => command.id));
+  expect(await adoptStream(deps, 0)).toMatchObject({ ok: false });
+});
+
+it('an operator that discards starts a new epoch with the database’s version', async () => {
+  const { rig, teamId, channelId, inDatabase, deps } = await divergedRig();
+  const [before] = await rig.query<{ epoch: string }>('SELECT epoch FROM partition');
+  expect(await discard(deps, 0)).toMatchObject({ ok: true });
+  const after = makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'after' });
+  await rig.expectPersisted(after);
+  const ids = (await rig.messages(0)).map((message) => message.commandId);
+  expect(ids).toEqual([...inDatabase, after].map((command) => command.id));
+  const { config } = await rig.ops.jsm.streams.info('EVT_0');
+  expect(config.metadata?.epoch).not.toBe(before!.epoch);
+  expect(await discard(deps, 0)).toMatchObject({ ok: false });
 });
 
 it('a stream of another epoch halts the partition', async () => {

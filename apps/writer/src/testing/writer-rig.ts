@@ -224,6 +224,7 @@ export const createRig = async (
     databaseUrl,
     gateway,
     ops,
+    connect,
     query,
     startWriter,
     spawnWriter,
