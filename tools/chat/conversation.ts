@@ -220,6 +220,10 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
     wishes.delete(verdict.id);
     if (verdict.kind === 'rejected' && wish !== undefined) say(refusalLine(verdict, wish));
   });
+  client.on('held', ({ code, retryAfterMs }) => {
+    if (code === 'RATE_LIMITED')
+      say(`-- faster than the limit: goes again in ${Math.ceil((retryAfterMs ?? 1_000) / 1_000)} s`);
+  });
   client.on('event', (event) => {
     if (event.type !== 'member.added' && event.type !== 'member.removed') return;
     const channel = event.channelId && client.channel(event.channelId);

@@ -15,6 +15,7 @@ export const useRefusals = (client: ChatClient): readonly Refusal[] => {
   const [refusals, setRefusals] = useState<readonly Refusal[]>([]);
   useEffect(() => {
     let count = 0;
+    let quietUntilMs = 0;
     const timers = new Set<ReturnType<typeof setTimeout>>();
     const show = (words: string): void => {
       const refusal = { key: (count += 1), words };
@@ -28,6 +29,11 @@ export const useRefusals = (client: ChatClient): readonly Refusal[] => {
     const offs = [
       client.on('verdict', (verdict) => {
         if (verdict.kind === 'rejected' && !isSilent(verdict.code)) show(verdict.message);
+      }),
+      client.on('held', ({ code }) => {
+        if (code !== 'RATE_LIMITED' || Date.now() < quietUntilMs) return;
+        quietUntilMs = Date.now() + SHOWN_MS;
+        show('You are faster than the limit: what waits is sent by itself, in order.');
       }),
       client.on('error', ({ message }) => show(message)),
       client.on('fault', ({ where }) => {

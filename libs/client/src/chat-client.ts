@@ -18,7 +18,7 @@ import { type EnqueueRefusal, createOutbox } from './outbox.ts';
 import { type Outgoing, createOutgoing } from './outgoing.ts';
 import { createSaver } from './saver.ts';
 import { type SessionCore, createSessionCore } from './session-core.ts';
-import type { ConnectionState, SessionEffect, SessionInput, Verdict } from './session-types.ts';
+import type { ConnectionState, Held, SessionEffect, SessionInput, Verdict } from './session-types.ts';
 import { type GetToken, type OpenSocket, type SocketLike, createSocketShell } from './socket.ts';
 import { type ClientStorage, createMemoryStorage, decodeState, encodeState } from './storage.ts';
 import { type Channel, createStore } from './store.ts';
@@ -48,6 +48,8 @@ export type ChatClientEvents = {
   /** A message that was not held before: live, replayed, or read from the api. */
   readonly message: MessageView;
   readonly verdict: Verdict;
+  /** A gateway refused a command for the moment (a limit, an overload); it goes again by itself. */
+  readonly held: Held;
   readonly gap: { readonly channelId: ChannelId; readonly from: number; readonly to: number };
   readonly repaired: {
     readonly channelId: ChannelId;
@@ -255,6 +257,8 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
         return apply(effect.events);
       case 'verdict':
         return conclude(effect.verdict);
+      case 'held':
+        return emitter.emit('held', effect.held);
       case 'resolve':
         return sync.resolve(effect.id);
       case 'welcome':

@@ -33,9 +33,7 @@ describe('the outbox', () => {
 
   it('refuses a frame that no gateway would read, since its refusal could not name it', () => {
     const outbox = createOutbox(Math.random);
-    expect(outbox.add(command('long', '\u0001'.repeat(FRAME_MAX_BYTES / 6)))?.code).toBe(
-      'FRAME_TOO_LARGE',
-    );
+    expect(outbox.add(command('long', '\u0001'.repeat(FRAME_MAX_BYTES / 6)))?.code).toBe('FRAME_TOO_LARGE');
     expect(outbox.size()).toBe(0);
   });
 

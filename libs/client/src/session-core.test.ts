@@ -401,7 +401,7 @@ describe('commands', () => {
     live(h);
     h.submit('a1');
     h.submit('a2');
-    h.frame({
+    const effects = h.frame({
       t: 'rejected',
       id: 'a1',
       code: 'RATE_LIMITED',
@@ -409,6 +409,8 @@ describe('commands', () => {
       retryable: true,
       retryAfterMs: 3_000,
     });
+    expect(find(effects, 'held')?.held).toEqual({ id: 'a1', code: 'RATE_LIMITED', retryAfterMs: 3_000 });
+    expect(find(effects, 'verdict')).toBeUndefined();
     expect(h.nextWakeInMs()).toBe(3_000);
     expect(sentIds(h.pass(2_999))).toEqual([]);
     expect(sentIds(h.pass(1))).toEqual(['a1']);

@@ -195,7 +195,10 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
     const entry = outbox.get(frame.id);
     if (!entry) return;
     if (frame.seq === undefined && frame.retryable) {
-      return outbox.retryLater(frame.id, nowMs, frame.retryAfterMs);
+      const { id, code, retryAfterMs } = frame;
+      const held = { id, code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+      effects.push({ kind: 'held', held });
+      return outbox.retryLater(id, nowMs, retryAfterMs);
     }
     // Refused before the log, yet an earlier send of it may stand in the log: only the writer can tell.
     if (frame.seq === undefined && (entry.mayBeStored || entry.attemptCount > 1)) {

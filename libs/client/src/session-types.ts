@@ -39,6 +39,13 @@ export type Verdict =
       readonly message: string;
     };
 
+export type Held = {
+  readonly id: string;
+  readonly code: ErrorCode;
+  /** As the gateway named it. */
+  readonly retryAfterMs?: number;
+};
+
 export type SessionInput =
   | { readonly kind: 'start' }
   | { readonly kind: 'stop' }
@@ -64,6 +71,8 @@ export type SessionEffect =
   /** Strictly after the last applied event, each once. */
   | { readonly kind: 'apply'; readonly events: readonly EventElement[] }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
+  /** Refused for the moment; it goes again by itself. */
+  | { readonly kind: 'held'; readonly held: Held }
   | { readonly kind: 'resolve'; readonly id: string }
   | {
       readonly kind: 'welcome';
