@@ -5,6 +5,7 @@
 
 import type pg from 'pg';
 import { type ChannelHead, type ChannelKey, type Changes, foldBatch, headsNeeded } from '../fold.ts';
+import { plainArray, textArray, tokenArray } from './array-literal.ts';
 import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../port.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
@@ -105,7 +106,23 @@ const loadHeads = async (
   return rows;
 };
 
-type Column<R> = readonly [name: string, type: string, of: (row: R) => unknown];
+type Column<R> =
+  | readonly [
+      name: string,
+      type: 'bigint' | 'smallint' | 'boolean' | 'uuid',
+      of: (row: R) => number | boolean | string,
+    ]
+  /** `token`: a text of our ids' alphabet. */
+  | readonly [name: string, type: 'token', of: (row: R) => string]
+  | readonly [name: string, type: 'text', of: (row: R) => string | undefined];
+
+const sqlType = (type: Column<never>[1]): string => (type === 'token' ? 'text' : type);
+
+const columnArray = <R>([, type, of]: Column<R>, rows: readonly R[]): string => {
+  const values = rows.map(of);
+  if (type === 'text') return textArray(values as (string | undefined)[]);
+  return type === 'token' ? tokenArray(values as string[]) : plainArray(values as (number | string)[]);
+};
 
 /** An upsert of many rows whose every column is given, guarded by `seq`. Rows of one call have distinct keys. */
 const upsert = async <R extends { readonly seq: number }>(
@@ -121,9 +138,9 @@ const upsert = async <R extends { readonly seq: number }>(
   await client.query({
     name: `upsert-${table}`,
     text: `INSERT INTO ${table} AS t (${names.join(', ')})
-           SELECT * FROM unnest(${columns.map(([, type], index) => `$${index + 1}::${type}[]`).join(', ')})
+           SELECT * FROM unnest(${columns.map(([, type], index) => `$${index + 1}::${sqlType(type)}[]`).join(', ')})
            ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${values.join(', ')} WHERE t.seq < excluded.seq`,
-    values: columns.map(([, , of]) => rows.map(of)),
+    values: columns.map((column) => columnArray(column, rows)),
   });
 };
 
@@ -138,13 +155,13 @@ const writeChanges = async (
     `${schema}.message`,
     ['team_id', 'channel_id', 'channel_seq'],
     [
-      ['team_id', 'text', (row) => row.teamId],
+      ['team_id', 'token', (row) => row.teamId],
       ['channel_id', 'uuid', (row) => row.channelId],
       ['channel_seq', 'bigint', (row) => row.channelSeq],
       ['counted_seq', 'bigint', (row) => row.countedSeq],
       ['seq', 'bigint', (row) => row.seq],
       ['message_id', 'uuid', (row) => row.id],
-      ['actor', 'text', (row) => row.actor],
+      ['actor', 'token', (row) => row.actor],
       ['at', 'bigint', (row) => row.at],
       ['text', 'text', (row) => row.text],
     ],
@@ -155,7 +172,7 @@ const writeChanges = async (
     `${schema}.team`,
     ['team_id'],
     [
-      ['team_id', 'text', (row) => row.teamId],
+      ['team_id', 'token', (row) => row.teamId],
       ['name', 'text', (row) => row.name],
       ['seq', 'bigint', (row) => row.seq],
     ],
@@ -166,9 +183,9 @@ const writeChanges = async (
     `${schema}.channel`,
     ['team_id', 'channel_id'],
     [
-      ['team_id', 'text', (row) => row.teamId],
+      ['team_id', 'token', (row) => row.teamId],
       ['channel_id', 'uuid', (row) => row.channelId],
-      ['kind', 'text', (row) => row.kind],
+      ['kind', 'token', (row) => row.kind],
       ['name', 'text', (row) => row.name],
       ['seq', 'bigint', (row) => row.seq],
     ],
@@ -180,8 +197,8 @@ const writeChanges = async (
     `${schema}.read_mark`,
     ['team_id', 'user_id', 'channel_id'],
     [
-      ['team_id', 'text', (row) => row.teamId],
-      ['user_id', 'text', (row) => row.userId],
+      ['team_id', 'token', (row) => row.teamId],
+      ['user_id', 'token', (row) => row.userId],
       ['channel_id', 'uuid', (row) => row.channelId],
       ['up_to', 'bigint', (row) => row.upTo],
       ['seq', 'bigint', (row) => row.seq],
@@ -203,10 +220,10 @@ const writeMembers = async (
     `${schema}.team_member`,
     ['team_id', 'user_id'],
     [
-      ['team_id', 'text', (row) => row.teamId],
-      ['user_id', 'text', (row) => row.userId],
+      ['team_id', 'token', (row) => row.teamId],
+      ['user_id', 'token', (row) => row.userId],
       ['p', 'smallint', () => partition],
-      ['role', 'text', (row) => row.role],
+      ['role', 'token', (row) => row.role],
       ['removed', 'boolean', (row) => row.removed],
       ['seq', 'bigint', (row) => row.seq],
     ],
@@ -240,11 +257,11 @@ const writeMembers = async (
     `${schema}.channel_member`,
     ['team_id', 'user_id', 'channel_id'],
     [
-      ['team_id', 'text', (row) => row.teamId],
-      ['user_id', 'text', (row) => row.userId],
+      ['team_id', 'token', (row) => row.teamId],
+      ['user_id', 'token', (row) => row.userId],
       ['channel_id', 'uuid', (row) => row.channelId],
       ['p', 'smallint', () => partition],
-      ['role', 'text', (row) => row.role],
+      ['role', 'token', (row) => row.role],
       ['since_seq', 'bigint', (row) => row.sinceSeq],
       ['since_channel_seq', 'bigint', (row) => row.sinceChannelSeq],
       ['removed', 'boolean', (row) => row.removed],
