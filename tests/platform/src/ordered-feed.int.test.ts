@@ -1,3 +1,4 @@
+import { cp, rename, rm } from 'node:fs/promises';
 import { evtStream } from '@chat/contracts/streams';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { type FeedReset, type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
@@ -476,6 +477,42 @@ describe('an ordered feed and a server that dies', () => {
     }
     expect(seqs).toEqual(range(1, 200));
     expect(gaps).toEqual([]);
+  });
+
+  it('says that the stream lost its tail, and delivers the same numbers again only once', async () => {
+    await evt();
+    await append(1, 3);
+    await server.stop();
+    const copy = `${server.dataDir}-copy`;
+    await cp(server.dataDir, copy, { recursive: true });
+    await server.start();
+    const { feed, seqs, gaps, resets } = newFeed();
+    await feed.start();
+    await append(4, 6);
+    await until(() => feed.position() === 6, 'messages that will be lost');
+    await server.kill();
+    await rm(server.dataDir, { recursive: true });
+    await rename(copy, server.dataDir);
+    await server.start();
+    await until(() => resets.includes('stream_behind') && feed.caughtUp(), 'noticed', 20_000);
+    await append(4, 9);
+    await until(() => feed.position() === 9, 'messages behind the old end');
+    expect(seqs).toEqual(range(1, 9));
+    expect(gaps).toEqual([]);
+    expect(resets).not.toContain('stream_recreated');
+  });
+
+  it('never calls a stream behind that is only being written while it is asked', async () => {
+    await evt();
+    // Opened anew every few messages, while they come one by one: each opening asks for the stream's state twice.
+    const { feed, seqs, resets } = newFeed(1, {
+      onMessage: (seq, f) => seq % 3 === 0 && f.restartFrom(seq + 1),
+    });
+    await feed.start();
+    await append(1, 600);
+    await until(() => feed.position() === 600, 'all');
+    expect(seqs).toEqual(range(1, 600));
+    expect(resets).toEqual([]);
   });
 
   it('notices a paused server, and goes on when it wakes', async () => {
