@@ -61,7 +61,7 @@ export type UwsServer = {
 
 type Held = { readonly info: UpgradeInfo; handler: SocketHandler | undefined };
 
-const KNOWN_VERSIONS = /^(20\.5\d|20\.6\d|v?20\.51)\./;
+const KNOWN_VERSIONS = /^20\.[56]\d\./;
 
 /** Throws when a build of uWebSockets.js is loaded that this file was not checked against. */
 export const checkUwsVersion = (): string => {

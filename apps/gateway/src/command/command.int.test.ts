@@ -196,12 +196,12 @@ describe('commands', () => {
     onCommand = (envelope) => void persist(envelope);
     const client = await gateway.join(team, ann);
     await client.welcome();
-    await world.nats.pause();
+    world.nats.pause();
     const ids = Array.from({ length: 5 }, () => newCommandId());
     for (const id of ids) client.send(send('while away', id));
     client.send({ t: 'ping' });
     await client.frame('pong');
-    await world.nats.resume();
+    world.nats.resume();
     await client.until(
       'all persisted',
       () => client.frames.filter((f) => f.t === 'persisted').length >= 5,

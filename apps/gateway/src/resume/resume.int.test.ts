@@ -236,8 +236,8 @@ describe('resume beyond the tail', () => {
     await world.putPosition(world.lastSeq());
     const client = await gateway.join(team, ann);
     const { head } = await client.welcome();
-    await world.nats.pause();
-    await world.nats.resume();
+    world.nats.pause();
+    world.nats.resume();
     // The stream is made anew under its epoch, but without what stood between.
     await world.recreateEvt(0, EPOCH, head + 10);
     await world.append(team, 't', 'channel.created', { kind: 'public', name: 'z' });

@@ -32,7 +32,12 @@ export const createHeartbeat = (deps: HeartbeatDeps): Heartbeat => {
 
   const isIdle = (session: Session, sinceMs: number): boolean => {
     if (session.lastSentAtMs > sinceMs) return false;
-    for (const scope of session.joined) if (scope.publishedAtMs > sinceMs) return false;
+    for (const scope of session.joined) {
+      if (scope.publishedAtMs <= sinceMs) continue;
+      // Remembered, so that the topics of a session are looked through once a heartbeat, not in every sweep.
+      session.lastSentAtMs = scope.publishedAtMs;
+      return false;
+    }
     return true;
   };
 
