@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChannelsResponse, DevTokenResponse } from '@chat/contracts/http';
@@ -30,6 +30,9 @@ type Starter = {
 /** The first one may have to build everything. */
 const FIRST_START_MAX_MS = 180_000;
 const START_MAX_MS = 60_000;
+
+/** What a second start may take on a machine that does nothing else; more, by its load, on one that does. */
+const secondStartMaxMs = (): number => 10_000 * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
 
 let folder: string;
 let portsFrom: number;
@@ -177,7 +180,7 @@ describe('npm start', () => {
       process.kill(before.pids.starter ?? 0, 'SIGKILL');
       await starters[0]?.ended;
       const next = npmStart();
-      expect(await ready(next, START_MAX_MS)).toBeLessThan(10_000);
+      expect(await ready(next, START_MAX_MS)).toBeLessThan(secondStartMaxMs());
       const after = await stackFile();
       expect(after.teamId).toBe(before.teamId);
       expect(names(await channelsOf('alice'))).toEqual(['founders', 'general', 'random']);
