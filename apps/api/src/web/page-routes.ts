@@ -42,6 +42,8 @@ export const securityHeaders = async (app: App, options: PageOptions): Promise<v
     allowedHeaders: ['authorization', 'content-type'],
     exposedHeaders: ['retry-after'],
     maxAge: CORS_MAX_AGE_S,
+    // Else an OPTIONS without its headers is answered in the plugin's own words instead of an ErrorBody.
+    strictPreflight: false,
   });
 };
 
