@@ -104,17 +104,21 @@ it('in careful mode attempts are counted before a command is decided, and forgot
   const channelId = await rig.createTeam(teamId, 'alice');
   await first.stop();
   await rig.query('UPDATE partition SET open_cmd_seq = cmd_seq, open_count = 3');
-  const counted: unknown[] = [];
-  await rig.startWriter({ instanceId: 'w2' });
   const sends = Array.from({ length: 20 }, (_, i) =>
     makeCommand(teamId, 'alice', 'message.send', { channelId, text: `message ${i}` }),
   );
-  for (const command of sends) await rig.expectPersisted(command);
+  for (const command of sends) await rig.send(command);
+  await rig.query('CREATE TABLE counted (cmd_seq bigint, decided integer)');
+  await rig.query(`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO counted SELECT NEW.cmd_seq, count(*) FROM event_log WHERE type = 'message.sent'; RETURN NEW; END $$`);
+  await rig.query('CREATE TRIGGER note AFTER INSERT ON poison FOR EACH ROW EXECUTE FUNCTION note()');
+  await rig.startWriter({ instanceId: 'w2' });
+  for (const command of sends) expect(await rig.outcome(command)).toMatchObject({ kind: 'persisted' });
   expect((await rig.messages(0)).map((message) => message.commandId)).toEqual(
     sends.map((command) => command.id),
   );
-  await eventually('forgotten', async () => {
-    counted.push(...(await rig.query('SELECT 1 FROM poison')));
-    return (await rig.query('SELECT 1 FROM poison')).length === 0;
-  });
+  await eventually('forgotten', async () => (await rig.query('SELECT 1 FROM poison')).length === 0);
+  // Each was counted when exactly those before it were committed.
+  const counted = await rig.query<{ decided: number }>('SELECT decided FROM counted ORDER BY cmd_seq');
+  expect(counted.map((row) => row.decided)).toEqual(sends.map((_, i) => i));
 });

@@ -35,6 +35,8 @@ import type { PoisonHandler } from './poison-handler.ts';
 
 /** Design. */
 export const BATCH_MAX_COUNT = 512;
+/** Of command bodies; one that reaches it still belongs to the batch. */
+export const BATCH_MAX_BYTES = 8 * 1024 * 1024;
 /** Deadlocks and serialization failures in a row before the connection is given up. */
 const CONTENTION_MAX_COUNT = 5;
 const GIVE_UP_BASE_MS = 20;
@@ -84,23 +86,27 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
 
   const collect = (): BatchItem[] => {
     const items: BatchItem[] = [];
-    const open = deps.openPartitions();
-    const ready = open.filter((part) => part.intake.waitingCount() > 0 && part.relay.hasRoom());
-    const careful = ready.find((part) => part.carefulCount > 0);
+    let bytes = 0;
+    const takeFrom = (open: OpenPartition, maxCount: number): void => {
+      const count = Math.min(maxCount, BATCH_MAX_COUNT - items.length);
+      open.intake.take(count, BATCH_MAX_BYTES - bytes, (message) => {
+        items.push({ open, message });
+        bytes += message.data.byteLength;
+      });
+    };
+    const ready = deps
+      .openPartitions()
+      .filter((open) => open.intake.waitingCount() > 0 && open.relay.hasRoom());
+    const careful = ready.find((open) => open.carefulCount > 0);
     if (careful) {
-      careful.intake.take(1, (message) => items.push({ open: careful, message }));
+      takeFrom(careful, 1);
       return items;
     }
     turn += 1;
     // First an equal share for each, from another one every time; then what is left to whoever has more.
     const share = Math.max(1, Math.floor(BATCH_MAX_COUNT / Math.max(1, ready.length)));
     for (const count of [share, BATCH_MAX_COUNT]) {
-      for (let i = 0; i < ready.length; i += 1) {
-        const part = ready[(turn + i) % ready.length]!;
-        part.intake.take(Math.min(count, BATCH_MAX_COUNT - items.length), (message) =>
-          items.push({ open: part, message }),
-        );
-      }
+      for (let i = 0; i < ready.length; i += 1) takeFrom(ready[(turn + i) % ready.length]!, count);
     }
     return items;
   };

@@ -27,8 +27,8 @@ const VERIFY_RETRY_MS = 250;
 export type Intake = {
   readonly start: () => Promise<void>;
   readonly stop: () => Promise<void>;
-  /** Moves up to `maxCount` messages to `into`; none while the position is in doubt. */
-  readonly take: (maxCount: number, into: (message: IntakeMessage) => void) => number;
+  /** Moves up to `maxCount` messages (and until `maxBytes` are reached) to `into`; none while the position is in doubt. */
+  readonly take: (maxCount: number, maxBytes: number, into: (message: IntakeMessage) => void) => number;
   readonly waitingCount: () => number;
   /** The stream's present state is in doubt: verify before anything else is handed out. */
   readonly doubt: (reason: string) => void;
@@ -133,10 +133,11 @@ export const createIntake = (deps: IntakeDeps): Intake => {
       await verifying;
       queue.clear();
     },
-    take: (maxCount, into) => {
+    take: (maxCount, maxBytes, into) => {
       if (verifying) return 0;
+      const leastBytes = queuedBytes - maxBytes;
       let count = 0;
-      for (; count < maxCount; count += 1) {
+      for (; count < maxCount && queuedBytes > leastBytes; count += 1) {
         const message = queue.shift();
         if (!message) break;
         queuedBytes -= message.data.byteLength;

@@ -6,6 +6,7 @@
  * Each step can be cut short by a crash or a lost lease and is simply done again.
  */
 
+import { cmdStream } from '@chat/contracts/streams';
 import type { Clock } from '@chat/platform/clock';
 import { FencedFault, StoppedFault, reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
@@ -17,7 +18,7 @@ import { type Position, verifyPosition } from '../intake/verify-position.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { WriterStreams } from '../streams/writer-streams.ts';
 import type { PgSession } from '../postgres/session.ts';
-import { type PartitionRow, markHalted, openPartitionRow } from './partition-row.ts';
+import { type PartitionRow, countOpening, markHalted, readPartitionRow } from './partition-row.ts';
 
 /** Opened this often at one position: some command there may kill its writer. Then one at a time, counted. */
 export const CAREFUL_AFTER_OPENS = 3;
@@ -71,7 +72,7 @@ export const openPartition = async (
     if (session.generation() !== generation)
       throw new FencedFault('the database connection changed meanwhile');
   };
-  const row = await openPartitionRow(session.query, p, deps.owner, ownerEpoch);
+  const row = await readPartitionRow(session.query, p, deps.owner, ownerEpoch);
   await streams.ensureCmd(p);
   const { nextId, streamSeq } = await reconcile(deps, row);
   stillSame();
@@ -85,6 +86,10 @@ export const openPartition = async (
     if (verdict === 'lost')
       deps.log.warn({ partition: p, cmdSeq: row.cmdSeq }, 'commands are read again from the first');
     const position = verdict === 'lost' ? { seq: 0, msgId: '' } : committed;
+    const commands = await streams.state(cmdStream(p));
+    const isWaiting = commands.exists && commands.lastSeq > position.seq;
+    const openCount = await countOpening(session.query, row, isWaiting);
+    stillSame();
     const intake = deps.createIntake(row, position);
     await intake.start();
     return {
@@ -94,7 +99,7 @@ export const openPartition = async (
       nextId,
       cmdSeq: position.seq,
       cmdMsgId: position.msgId,
-      carefulCount: row.openCount > CAREFUL_AFTER_OPENS ? CAREFUL_COUNT : 0,
+      carefulCount: openCount > CAREFUL_AFTER_OPENS ? CAREFUL_COUNT : 0,
       intake,
       relay,
       isClosed: false,

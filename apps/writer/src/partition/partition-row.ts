@@ -13,27 +13,21 @@ export type PartitionRow = {
   readonly cmdSeq: number;
   readonly cmdMsgId: string;
   readonly nextId: number;
-  /** How often the partition was opened at this very position, this time included. */
-  readonly openCount: number;
 };
 
-type RawRow = Record<'owner_epoch' | 'epoch' | 'cmd_seq' | 'cmd_msg_id' | 'next_id', string> & {
-  readonly open_count: number;
-};
+type RawRow = Record<'owner_epoch' | 'epoch' | 'cmd_seq' | 'cmd_msg_id' | 'next_id', string>;
 
-const openText = `
-UPDATE partition SET open_count = CASE WHEN open_cmd_seq = cmd_seq THEN open_count + 1 ELSE 1 END, open_cmd_seq = cmd_seq
-WHERE p = $1 AND owner = $2 AND owner_epoch = $3
-RETURNING owner_epoch, epoch, cmd_seq, cmd_msg_id, next_id, open_count`;
+const readText = `
+SELECT owner_epoch, epoch, cmd_seq, cmd_msg_id, next_id FROM partition WHERE p = $1 AND owner = $2 AND owner_epoch = $3`;
 
 /** Throws FencedFault when the lease is not (any longer) `owner`'s under `ownerEpoch`. */
-export const openPartitionRow = async (
+export const readPartitionRow = async (
   query: Query,
   p: number,
   owner: string,
   ownerEpoch: number,
 ): Promise<PartitionRow> => {
-  const [row] = await query<RawRow>({ text: openText, values: [p, owner, ownerEpoch] });
+  const [row] = await query<RawRow>({ text: readText, values: [p, owner, ownerEpoch] });
   if (!row) throw new FencedFault(`partition ${p} is not owned under epoch ${ownerEpoch}`);
   return {
     p,
@@ -42,8 +36,24 @@ export const openPartitionRow = async (
     cmdSeq: Number(row.cmd_seq),
     cmdMsgId: row.cmd_msg_id,
     nextId: Number(row.next_id),
-    openCount: row.open_count,
   };
+};
+
+const countText = `
+UPDATE partition SET open_cmd_seq = cmd_seq,
+  open_count = CASE WHEN NOT $3::boolean THEN 0 WHEN open_cmd_seq = cmd_seq THEN open_count + 1 ELSE 1 END
+WHERE p = $1 AND owner_epoch = $2 RETURNING open_count`;
+
+/**
+ * How often commands were about to be taken at this very position, this time included; 0 when none wait. It is
+ * counted last, so that outages of others while opening count for nothing: what remains is a command that ends its writer.
+ */
+export const countOpening = async (query: Query, row: PartitionRow, isWaiting: boolean): Promise<number> => {
+  const [counted] = await query<{ open_count: number }>({
+    text: countText,
+    values: [row.p, row.ownerEpoch, isWaiting ? 'true' : 'false'],
+  });
+  return counted?.open_count ?? 0;
 };
 
 /** `reason` undefined clears the mark. While it stands, `commit_batch` refuses the partition. */
