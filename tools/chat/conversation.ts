@@ -30,6 +30,7 @@ export type Conversation = ReturnType<typeof createConversation>;
 export const createConversation = ({ client, me, firstChannelName, say, prompt, quit }: Deps) => {
   let current: ChannelId | undefined;
   let hasArrived = false;
+  let shownPrompt = '';
   let firstHead: number | undefined;
   const printed = new Set<string>();
   /** What was wished, for the sentence when it is refused. */
@@ -41,7 +42,10 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
     const channel = current && client.channel(current);
     const state = client.state().kind;
     const waiting = client.pendingCount() > 0 ? ` ${client.pendingCount()} pending` : '';
-    prompt(`[${state}${waiting}] ${channel ? channelLabel(channel) : ''}> `);
+    const text = `[${state}${waiting}] ${channel ? channelLabel(channel) : ''}> `;
+    if (text === shownPrompt) return;
+    shownPrompt = text;
+    prompt(text);
   };
 
   const print = (message: MessageView): void => {

@@ -83,8 +83,8 @@ const chat = async (options: ChatOptions, stack: StackAddresses): Promise<void> 
   await over.promise;
   const pendingCount = client.pendingCount();
   const unsaidCount = openLineCount;
-  await client.stop();
   terminal.close();
+  await client.stop();
   storage?.release();
   if (unsaidCount > 0)
     process.stdout.write(`! ${unsaidCount} lines were not said: there was no connection\n`);

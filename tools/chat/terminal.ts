@@ -16,6 +16,7 @@ export const createTerminal = ({ input, output, onLine, onEnd }: Deps) => {
   reader.on('line', onLine);
   reader.on('close', () => {
     isClosed = true;
+    if (isTerminal) output.write('\n');
     onEnd();
   });
   return {
