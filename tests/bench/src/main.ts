@@ -22,6 +22,8 @@ const measure = async (options: BenchOptions): Promise<readonly ScenarioResult[]
     measureMs: options.seconds * 1000,
     warmupMs: WARMUP_MS,
     roundCount: options.rounds,
+    othersMaxCores: options.othersMaxCores,
+    deadlineMs: performance.now() + options.patienceSeconds * 1000,
     say,
   };
   try {

@@ -7,6 +7,10 @@ export type BenchOptions = {
   readonly scenarios: readonly Scenario[];
   readonly seconds: number;
   readonly rounds: number;
+  /** A round during which others used more cores than this is measured again … */
+  readonly othersMaxCores: number;
+  /** … until the bench has run so long. 0: never again. */
+  readonly patienceSeconds: number;
   readonly jsonFile: string | undefined;
   /** Write tests/bench/RESULTS.md. */
   readonly isWriting: boolean;
@@ -17,7 +21,7 @@ export type BenchOptions = {
 export const usage = (): string =>
   'npm run bench -- [--scenario all|' +
   scenarioNames().join('|') +
-  '[,…]] [--seconds 10] [--rounds 3] [--json file] [--write] [--profile folder]';
+  '[,…]] [--seconds 10] [--rounds 3] [--others 0.2] [--patience 0] [--json file] [--write] [--profile folder]';
 
 export type ParsedOptions =
   { readonly ok: true; readonly options: BenchOptions } | { readonly ok: false; readonly problem: string };
@@ -31,6 +35,8 @@ const config = {
   scenario: { type: 'string', default: 'all' },
   seconds: { type: 'string', default: '10' },
   rounds: { type: 'string', default: '3' },
+  others: { type: 'string', default: '0.2' },
+  patience: { type: 'string', default: '0' },
   json: { type: 'string' },
   write: { type: 'boolean', default: false },
   profile: { type: 'string' },
@@ -50,12 +56,18 @@ export const parseOptions = (args: readonly string[]): ParsedOptions => {
   const rounds = wholeNumber(values.rounds, 100);
   if (seconds === undefined) return { ok: false, problem: '--seconds must be a whole number from 1 to 3600' };
   if (rounds === undefined) return { ok: false, problem: '--rounds must be a whole number from 1 to 100' };
+  const othersMaxCores = Number(values.others);
+  const patienceSeconds = Number(values.patience);
+  if (!(othersMaxCores >= 0)) return { ok: false, problem: '--others must be a number of cores' };
+  if (!(patienceSeconds >= 0)) return { ok: false, problem: '--patience must be a number of seconds' };
   return {
     ok: true,
     options: {
       scenarios: scenarios.filter(({ name }) => wanted.includes(name)),
       seconds,
       rounds,
+      othersMaxCores,
+      patienceSeconds,
       jsonFile: values.json,
       isWriting: values.write,
       profileFolder: values.profile,
