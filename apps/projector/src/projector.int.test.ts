@@ -127,6 +127,20 @@ describe('a projector', () => {
     await expectProjected(events);
   });
 
+  it('brings a store that was set back up to the log again, although nothing new happens', async () => {
+    const events = random(5);
+    await world.makeStream();
+    await world.startProjector();
+    await world.publish(events);
+    await expectProjected(events);
+    const { rows } = await world.pool.query<{ name: string }>(
+      `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'read' AND table_name NOT LIKE '%migration%'`,
+    );
+    await world.pool.query(`TRUNCATE ${rows.map(({ name }) => `read.${name}`).join(', ')}`);
+    expect(await world.appliedSeq()).toBe(0);
+    await expectProjected(events);
+  });
+
   it('keeps its buffer within bounds and still reads everything', async () => {
     const { events } = chat(3_000);
     await world.makeStream();

@@ -63,6 +63,8 @@ const RETRY_MAX_MS = 2_000;
 const WAIT_RECHECK_MS = 250;
 const HALT_RECHECK_MS = 5_000;
 const LOG_PAGE_COUNT = 500;
+/** How long an idle partition trusts that the store is where it left it. */
+const IDLE_CHECK_MS = 2_000;
 
 /** Why the present following ends: look for the start again. */
 type Doubt = 'gap' | 'stream' | 'checkpoint';
@@ -193,7 +195,8 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       // After a gap what stands before it is sound; after a change of the stream nothing is.
       if (doubt !== undefined && (doubt !== 'gap' || buffer.count === 0)) return;
       if (buffer.count === 0) {
-        await wake.wait(signal);
+        await wake.wait(signal, IDLE_CHECK_MS);
+        if (buffer.count === 0 && doubt === undefined && (await storeWasSetBack(epoch))) return;
         continue;
       }
       // Under load fewer, larger transactions: they cost the database less than many small ones.
@@ -205,6 +208,26 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       const events = buffer.take(deps.batch);
       if (events.length > 0 && !(await apply(epoch, events))) return;
       if (doubt === undefined && buffer.isHalfEmpty()) mine.resume();
+    }
+  };
+
+  /**
+   * A store that comes back older (restored, or its newest batches lost in a crash: they do not wait for the disk)
+   * shows itself with the next batch; where none comes, the checkpoint is looked at. Trouble of the store is no answer.
+   */
+  const storeWasSetBack = async (epoch: string): Promise<boolean> => {
+    try {
+      const checkpoint = await readModel.checkpoint(partition);
+      const isBehind = (checkpoint?.seq ?? 0) < appliedSeq;
+      const isElse = checkpoint !== undefined && checkpoint.epoch !== epoch;
+      if (isBehind || isElse) {
+        log.warn({ partition, seq: appliedSeq, stored: checkpoint?.seq ?? 0 }, 'the read store was set back');
+      }
+      storeTrouble = undefined;
+      return isBehind || isElse;
+    } catch (error) {
+      storeTrouble = reasonOf(error);
+      return false;
     }
   };
 
