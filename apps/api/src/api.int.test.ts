@@ -1,112 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { request as httpRequest } from 'node:http';
-import { connect } from 'node:net';
-import { errorCatalogue } from '@chat/contracts/errors';
 import type {
   ChannelsResponse,
-  CommandResponse,
   CreateTeamResponse,
   DevTokenResponse,
   MembersResponse,
   MessagesResponse,
-  SendMessageResponse,
   TeamsResponse,
 } from '@chat/contracts/http';
-import type { ErrorBody } from '@chat/contracts/errors';
-import { type ChatStack, startChatStack } from '@chat/testkit/processes/chat-stack';
-import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import {
+  call,
+  command,
+  expectRefusal,
+  get,
+  makeTeam,
+  messagesPath,
+  post,
+  say,
+  tokenOf,
+  useStack,
+} from './testing/api-stack.ts';
 
-type Answer<T> = { readonly status: number; readonly headers: Headers; readonly body: T };
-
-let stack: ChatStack;
-beforeAll(async () => {
-  stack = await startChatStack({
-    gateways: 0,
-    partitions: 2,
-    fsync: false,
-    env: { api: { COMMAND_WAIT_MS: '1500', MIN_SEQ_WAIT_MS: '500', GATEWAY_URLS: 'ws://127.0.0.1:7777' } },
-  });
-}, 120_000);
-afterAll(() => stack?.[Symbol.asyncDispose]());
-
-const tokens = new Map<string, Promise<string>>();
-const tokenOf = (user: string): Promise<string> => {
-  let token = tokens.get(user);
-  if (!token) tokens.set(user, (token = stack.mintToken(user)));
-  return token;
-};
-
-const call = async <T = ErrorBody>(
-  method: string,
-  path: string,
-  options: {
-    as?: string;
-    json?: unknown;
-    raw?: string | Uint8Array<ArrayBuffer>;
-    headers?: Record<string, string>;
-  } = {},
-): Promise<Answer<T>> => {
-  const { as, json, raw, headers } = options;
-  const body = json === undefined ? raw : JSON.stringify(json);
-  const response = await fetch(stack.apiUrl + path, {
-    method,
-    headers: {
-      ...(as === undefined ? {} : { authorization: `Bearer ${await tokenOf(as)}` }),
-      ...(json === undefined ? {} : { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    ...(body === undefined ? {} : { body }),
-  });
-  const text = await response.text();
-  const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
-  return {
-    status: response.status,
-    headers: response.headers,
-    body: (isJson ? JSON.parse(text) : text) as T,
-  };
-};
-const get = <T = ErrorBody>(as: string, path: string) => call<T>('GET', path, { as });
-const post = <T = ErrorBody>(as: string, path: string, json: unknown) => call<T>('POST', path, { as, json });
-
-const command = async (as: string, teamId: string, name: string, data: unknown, id = randomUUID()) =>
-  (await post<CommandResponse & ErrorBody>(as, '/api/v1/commands', { teamId, id, name, data })).body;
-
-type Team = {
-  readonly teamId: string;
-  readonly channelId: string;
-  readonly seq: number;
-  readonly epoch: string;
-};
-
-/** A team of alice's with bob in it, and a private channel of both. */
-const makeTeam = async (): Promise<Team> => {
-  const made = await post<CreateTeamResponse>('alice', '/api/v1/teams', { id: randomUUID(), name: 'team' });
-  expect(made.status).toBe(201);
-  const { teamId, epoch } = made.body;
-  await command('alice', teamId, 'member.add', { userId: 'bob' });
-  const channelId = randomUUID();
-  await command('alice', teamId, 'channel.create', { kind: 'private', name: 'chat' }, channelId);
-  const { seq } = await command('alice', teamId, 'member.add', { userId: 'bob', channelId });
-  expect(seq).toBeGreaterThan(0);
-  return { teamId, channelId, seq, epoch };
-};
-
-const say = (as: string, { teamId, channelId }: Team, text: string, messageId: string = randomUUID()) =>
-  post<SendMessageResponse & ErrorBody>(as, '/api/v1/messages', { teamId, messageId, channelId, text });
-
-const expectRefusal = (answer: Answer<ErrorBody>, code: keyof typeof errorCatalogue): void => {
-  expect(answer.body).toMatchObject({
-    code,
-    message: expect.any(String),
-    retryable: errorCatalogue[code].retryable,
-  });
-  expect(answer.status).toBe(errorCatalogue[code].status);
-  const { retryAfterMs } = answer.body;
-  if (retryAfterMs !== undefined) {
-    expect(answer.headers.get('retry-after')).toBe(String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
-  }
-};
+useStack();
 
 describe('the command entry', () => {
   it('answers 201 with the message, and 200 with the same message to a repeat', async () => {
@@ -199,9 +114,6 @@ describe('the command entry', () => {
     expect(body.messages.map(({ text }) => text)).toEqual(texts);
   });
 });
-
-const messagesPath = ({ teamId, channelId }: Team, more = ''): string =>
-  `/api/v1/channels/${channelId}/messages?teamId=${teamId}${more}`;
 
 describe('the reads', () => {
   it('page through the history by channelSeq', async () => {
@@ -322,95 +234,6 @@ describe('tokens', () => {
   });
 });
 
-const routes = ['/api/v1/messages', '/api/v1/commands', '/api/v1/teams', '/dev/token'];
-
-describe('hostile requests', () => {
-  it('get an error body with the status that fits', async () => {
-    expectRefusal(await call('GET', '/nope', { as: 'alice' }), 'NOT_FOUND');
-    expectRefusal(await call('POST', '/nope', { json: {} }), 'NOT_FOUND');
-    const wrongMethod = await call('DELETE', '/api/v1/messages', { as: 'alice' });
-    expectRefusal(wrongMethod, 'METHOD_NOT_ALLOWED');
-    expect(wrongMethod.headers.get('allow')).toBe('POST');
-    expectRefusal(await call('PUT', '/api/v1/teams', { json: {} }), 'METHOD_NOT_ALLOWED');
-    const typed = (type: string, raw: string | Uint8Array<ArrayBuffer>) =>
-      call('POST', '/api/v1/messages', { as: 'alice', raw, headers: { 'content-type': type } });
-    expectRefusal(await typed('text/plain', 'x'), 'MEDIA_TYPE_UNSUPPORTED');
-    expectRefusal(await typed('application/json', ''), 'REQUEST_INVALID');
-    expectRefusal(await typed('application/json', '{"a":'), 'REQUEST_INVALID');
-    expectRefusal(await typed('application/json', '{"__proto__":{"a":1}}'), 'REQUEST_INVALID');
-    expectRefusal(await typed('application/json', '['.repeat(100_000)), 'REQUEST_INVALID');
-    expectRefusal(await typed('application/json', `"${'x'.repeat(300_000)}"`), 'BODY_TOO_LARGE');
-    const latin1 = new Uint8Array(Buffer.from('{"teamId":"\xe9"}', 'latin1'));
-    const notUtf8 = await typed('application/json', latin1);
-    expectRefusal(notUtf8, 'REQUEST_INVALID');
-    expect(notUtf8.body.message).toMatch(/UTF-8/);
-    expectRefusal(await get('alice', '/api/v1/channels/%zz/messages'), 'REQUEST_INVALID');
-  });
-
-  it('that are not HTTP get an error body too', async () => {
-    const { hostname, port } = new URL(stack.apiUrl);
-    const answer = await new Promise<string>((resolve, reject) => {
-      const socket = connect(Number(port), hostname, () => socket.write('\x16\x03\x01 hello\r\n\r\n'));
-      let text = '';
-      socket.on('data', (chunk) => (text += chunk.toString()));
-      socket.on('close', () => resolve(text));
-      socket.on('error', reject);
-    });
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    expect(answer).toContain('"code":"REQUEST_INVALID"');
-  });
-
-  it('never make the server fail, whatever bytes or JSON they hold', async () => {
-    const { teamId, channelId } = await makeTeam();
-    const value = fc.oneof(
-      fc.jsonValue(),
-      fc.constantFrom(teamId, channelId, randomUUID(), 'message.send', 'member.add'),
-    );
-    const fields = [
-      'teamId',
-      'id',
-      'messageId',
-      'channelId',
-      'text',
-      'name',
-      'data',
-      'user',
-      '__proto__',
-      'x',
-    ];
-    const body = fc.oneof(
-      fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
-      fc.json().map((json) => Buffer.from(json)),
-      fc.dictionary(fc.constantFrom(...fields), value).map((object) => Buffer.from(JSON.stringify(object))),
-    );
-    const token = await tokenOf('alice');
-    const property = fc.asyncProperty(fc.constantFrom(...routes), body, async (path, raw) => {
-      const { status, json } = await rawPost(path, token, raw);
-      expect(status).toBeLessThan(500);
-      if (status >= 400)
-        expect(json).toMatchObject({ code: expect.any(String), retryable: expect.any(Boolean) });
-    });
-    await fc.assert(property, { numRuns: 300 });
-    expect((await call('GET', '/health/liveness')).status).toBe(200);
-  }, 60_000);
-});
-
-const rawPost = (path: string, token: string, body: Buffer) =>
-  new Promise<{ status: number; json: unknown }>((resolve, reject) => {
-    const headers = {
-      authorization: `Bearer ${token}`,
-      'content-type': 'application/json',
-      'content-length': String(body.length),
-    };
-    const request = httpRequest(stack.apiUrl + path, { method: 'POST', headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, json: JSON.parse(text) }));
-    });
-    request.on('error', reject);
-    request.end(body);
-  });
-
 describe('what a browser and an operator find', () => {
   it('is the client configuration, the OpenAPI document, its page, and health', async () => {
     const config = await call('GET', '/api/v1/client-config');
@@ -438,61 +261,4 @@ describe('what a browser and an operator find', () => {
       body: { status: 'ready', checks: { nats: { ok: true }, store: { ok: true } } },
     });
   });
-});
-
-// Last: they stop what the others need.
-describe('a part that is away', () => {
-  it('the writer: 202, and the same id tells the outcome when it is back', async () => {
-    const team = await makeTeam();
-    await stack.stop('writer-1');
-    const id = randomUUID();
-    const first = await say('alice', team, 'wait', id);
-    expect(first).toMatchObject({ status: 202, body: { status: 'accepted', id } });
-    await stack.start('writer-1');
-    await vi.waitFor(
-      async () => {
-        const again = await say('alice', team, 'wait', id);
-        expect(again.status).toBe(200);
-        expect(again.body.message).toMatchObject({ id, channelSeq: 1 });
-      },
-      { timeout: 20_000, interval: 100 },
-    );
-  }, 60_000);
-
-  it('NATS: 503, to be sent again under the same id, while reads go on', async () => {
-    const team = await makeTeam();
-    await say('alice', team, 'before');
-    await stack.kill('nats');
-    const id = randomUUID();
-    const refused = await say('alice', team, 'later', id);
-    expectRefusal(refused, 'UNAVAILABLE');
-    expect(refused.body.retryAfterMs).toBeGreaterThan(0);
-    expect((await get('bob', messagesPath(team))).status).toBe(200);
-    await stack.start('nats');
-    await vi.waitFor(
-      async () =>
-        expect((await say('alice', team, 'later', id)).body.message).toMatchObject({ channelSeq: 2 }),
-      { timeout: 30_000, interval: 200 },
-    );
-  }, 60_000);
-
-  it('PostgreSQL: reads are 503 and come back by themselves, and the process stays alive', async () => {
-    const team = await makeTeam();
-    await say('alice', team, 'before');
-    await stack.kill('postgres');
-    expectRefusal(await get('bob', messagesPath(team)), 'UNAVAILABLE');
-    expect((await call('GET', '/health/liveness')).status).toBe(200);
-    await vi.waitFor(async () => expect((await call('GET', '/health/readiness')).status).toBe(503), {
-      timeout: 10_000,
-    });
-    await stack.start('postgres');
-    await vi.waitFor(
-      async () => {
-        const { status, body } = await get<MessagesResponse>('bob', messagesPath(team));
-        expect(status).toBe(200);
-        expect(body.messages.map(({ text }) => text)).toEqual(['before']);
-      },
-      { timeout: 30_000, interval: 200 },
-    );
-  }, 90_000);
 });
