@@ -21,6 +21,8 @@ export type StackSummary = {
 
 const withoutPassword = (url: string): string => url.replace(/:\/\/([^:/@]+):[^@]*@/, '://$1@');
 
+const natsHint = `    3. Look into the log: nats --server "$(node -p "require('./.local/stack.json').natsOps")" stream ls`;
+
 export const reportLines = (stack: StackSummary): readonly string[] => [
   '',
   `  Chat page    ${stack.web ?? '(not built)'}   as ${demoUsers.join(', ')}`,
@@ -33,6 +35,6 @@ export const reportLines = (stack: StackSummary): readonly string[] => [
   '  Try next:',
   `    1. Open the page in two windows, as alice and as bob, and chat; or in a terminal: npm run chat -- --as bob`,
   `    2. Kill a gateway in between: kill -9 ${stack.pids['gateway-1'] ?? ''}   every message still comes once and in order`,
-  `    3. Look into the log: nats --server "$(node -p "require('./.local/stack.json').natsOps")" stream ls`,
+  ...(stack.natsOps ? [natsHint] : []),
   '',
 ];
