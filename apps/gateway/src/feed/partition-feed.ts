@@ -141,6 +141,8 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
       if (seq >= fillTarget) nowFollowing();
       return;
     }
+    // Held for long (nobody answers what the epoch is): the stream keeps the rest.
+    if (partition.isHeld && partition.tail.isOverfull) feed?.pause();
     deps.onEvents(partition);
   };
 
@@ -182,6 +184,7 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
     }
     if (await hasNewEpoch(state)) return;
     partition.isHeld = false;
+    feed?.resume();
     deps.onEvents(partition);
   };
 

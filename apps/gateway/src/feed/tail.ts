@@ -106,6 +106,11 @@ export class Tail {
     return this.#bytes;
   }
 
+  /** Twice its bound: only events that must be kept can bring it there. */
+  get isOverfull(): boolean {
+    return this.#bytes > 2 * this.#bounds.maxBytes;
+  }
+
   scopeOf(seq: number): Scope {
     return this.#scopes[seq & this.#mask] as Scope;
   }
