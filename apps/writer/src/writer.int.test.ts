@@ -1,7 +1,12 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { parseUserId } from '@chat/contracts/ids';
+import { createWindowedPublisher } from '@chat/platform/nats/publisher';
+import { msgIdHeader } from '@chat/platform/nats/raw-headers';
+import { INTAKE_MAX_COUNT } from './intake/intake.ts';
 import { makeCommand, newId, newTeamId } from './testing/commands.ts';
 import { createRig, eventually } from './testing/writer-rig.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 it('a message becomes one row and one stream message under the same number, in order', async () => {
   const rig = await createRig({ partitionCount: 2 });
@@ -162,4 +167,49 @@ it('write state follows the events: what a fresh writer loads decides as the old
     'persisted',
   );
   await rig.consistent(0);
+});
+
+it('a backlog of more than the intake holds is worked off in order: the feed pauses, nothing is dropped', async () => {
+  const rig = await createRig();
+  const first = await rig.startWriter();
+  const teamId = newTeamId(0);
+  const channelId = await rig.createTeam(teamId, 'alice');
+  await first.stop();
+  const count = INTAKE_MAX_COUNT * 2 + 1_000;
+  const publisher = createWindowedPublisher({
+    nc: rig.gateway.nc,
+    inboxPrefix: '_INBOX_gateway',
+    maxInFlight: count,
+    timeoutMs: 30_000,
+  });
+  onTestFinished(() => publisher.close());
+  let lastSeq = 0;
+  const sends = Array.from({ length: count }, (_, i) =>
+    makeCommand(teamId, 'alice', 'message.send', { channelId, text: `message ${i}` }),
+  );
+  await Promise.all(
+    sends.map(
+      ({ subject, body, msgId }) =>
+        new Promise<void>((resolve, reject) => {
+          publisher.publish(subject, Buffer.from(body), msgIdHeader(msgId), (result) => {
+            if (result.kind !== 'ok') return reject(new Error(result.kind));
+            lastSeq = Math.max(lastSeq, result.seq);
+            resolve();
+          });
+        }),
+    ),
+  );
+  await rig.startWriter({ instanceId: 'w2' });
+  await eventually('all committed', async () => {
+    const [row] = await rig.query<{ cmd_seq: string }>('SELECT cmd_seq FROM partition');
+    return Number(row!.cmd_seq) === lastSeq;
+  });
+  const log = (await rig.rows(0)).filter((row) => row.element.type === 'message.sent');
+  expect(log.map((row) => row.element.commandId)).toEqual(sends.map((command) => command.id));
+  expect(log.map((row) => row.element.channelSeq)).toEqual(sends.map((_, i) => i + 1));
+  const last = log.at(-1)!.id;
+  await eventually(
+    'all relayed',
+    async () => (await rig.ops.jsm.streams.info('EVT_0')).state.last_seq === last,
+  );
 });

@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { silentLogger } from '@chat/platform/log';
 import { connectNats } from '@chat/platform/nats/connect';
 import { type WindowedPublisher, createWindowedPublisher } from '@chat/platform/nats/publisher';
@@ -7,6 +7,8 @@ import { testNats } from '@chat/testkit/servers/servers';
 import { noFaultPoints } from '../fault-points.ts';
 import { eventually } from '../testing/writer-rig.ts';
 import { type Relay, type RelayEvent, createRelay } from './relay.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const EVENT_COUNT = 3_000;
 const events: readonly RelayEvent[] = Array.from({ length: EVENT_COUNT }, (_, i) => ({
