@@ -52,6 +52,18 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
   /** Sessions whose next command found the window full, in order. */
   const waiting = new Deque<Session>();
   let queuedBytes = 0;
+  /** Sessions with a new command in this turn of the loop. */
+  let due: Session[] = [];
+
+  /**
+   * What the sockets brought in one turn leaves in one write: every socket's handler ends with a microtask checkpoint,
+   * in which the NATS client would write what it has, a write (and a read of the server) for each command.
+   */
+  const publishDue = (): void => {
+    const sessions = due;
+    due = [];
+    for (const session of sessions) publishNext(session);
+  };
 
   const publishNext = (session: Session): void => {
     const waiter = session.queue.peek();
@@ -144,7 +156,8 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
       queuedBytes += waiter.payload.length;
       waiter.session.queue.push(waiter);
       outcomes.add(waiter);
-      publishNext(waiter.session);
+      due.push(waiter.session);
+      if (due.length === 1) setImmediate(publishDue);
       return true;
     },
     drop: (session) => {
