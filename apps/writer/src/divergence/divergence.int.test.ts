@@ -1,4 +1,5 @@
 import { expect, it, vi } from 'vitest';
+import { ensureCmdStream } from '@chat/platform/nats/streams';
 import { makeCommand, newTeamId } from '../testing/commands.ts';
 import { createWriterStreams } from '../streams/writer-streams.ts';
 import { adoptStream, discard } from './operator-choice.ts';
@@ -121,7 +122,6 @@ it('CMD that lost its tail and grew again past our position: what is new there i
   await sendMany(rig, teamId, channelId, 10);
   await writer.stop();
   await rig.ops.jsm.streams.delete('CMD_0');
-  const { ensureCmdStream } = await import('@chat/platform/nats/streams');
   await ensureCmdStream(rig.ops.jsm, 0);
   const fresh = await Promise.all(
     Array.from({ length: 40 }, async (_, i) => {
