@@ -14,7 +14,7 @@ import { type Service, onceAsync } from '@chat/platform/service';
 import type { ReadModel } from '@chat/read-model/port';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
-import { authenticate } from './auth/authenticate.ts';
+import { authenticate, registerTokens } from './auth/authenticate.ts';
 import { devTokenRoute } from './auth/dev-token-route.ts';
 import { createCommandEntry } from './commands/command-entry.ts';
 import { commandRoutes } from './commands/command-routes.ts';
@@ -155,12 +155,13 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
   const entry = createCommandEntry({ nats, publisher, waitMs: config.COMMAND_WAIT_MS, clock, log });
   const position = createReadPosition({ readModel, epochs, maxWaitMs: config.MIN_SEQ_WAIT_MS, log });
   const makeTeamId = createTeamIdMaker(config.TEAM_ID_SECRET, config.PARTITIONS);
+  await registerTokens(app, verifier);
   await app.register(async (scope) => {
     const authenticated = scope.withTypeProvider<TypeBoxTypeProvider>();
     authenticated.addHook('onRoute', (route) => {
       route.schema = { ...route.schema, security: [{ bearer: [] }] };
     });
-    authenticated.addHook('onRequest', authenticate(verifier));
+    authenticated.addHook('onRequest', authenticate);
     commandRoutes(authenticated, { entry, epochs, makeTeamId, parseTeam });
     readRoutes(authenticated, { readModel, position, parseTeam });
   });

@@ -1,9 +1,26 @@
-/** Bearer tokens, checked by the same verifier as the gateway's. Keys that cannot be read are our trouble (503), not the token's. */
+/**
+ * Bearer tokens by @fastify/jwt: EdDSA only, `iss`, `aud`, `exp`, `nbf` and `sub`. The keys are those the gateway uses
+ * (libs/platform/src/auth/tokens.ts); auth.int.test.ts holds both verifiers to the same verdict on every token.
+ * Keys that cannot be read are our trouble (503), not the token's.
+ */
 
-import type { UserId } from '@chat/contracts/ids';
-import type { TokenVerifier } from '@chat/platform/auth/tokens';
-import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import fastifyJwt, { type TokenOrHeader } from '@fastify/jwt';
+import { type UserId, parseUserId } from '@chat/contracts/ids';
+import {
+  CLOCK_TOLERANCE_S,
+  TOKEN_MAX_LENGTH,
+  type TokenHeader,
+  type TokenVerifier,
+} from '@chat/platform/auth/tokens';
+import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type { App } from '../http/app-type.ts';
 import { refuse } from '../http/refusals.ts';
+
+type Claims = { readonly sub?: unknown };
+type DecodedToken = { readonly header: TokenHeader; readonly payload: { readonly iss?: unknown } };
+
+/** The token names a key that no known issuer has. */
+class UnknownKeyRefusal extends Error {}
 
 const users = new WeakMap<FastifyRequest, UserId>();
 
@@ -14,17 +31,60 @@ export const userOf = (request: FastifyRequest): UserId => {
   return userId;
 };
 
-export const authenticate =
-  (verifier: TokenVerifier): onRequestAsyncHookHandler =>
-  async (request, reply) => {
-    const [scheme, token, rest] = (request.headers.authorization ?? '').split(' ');
-    if (scheme?.toLowerCase() !== 'bearer' || !token || rest !== undefined) {
-      return refuse(reply.header('www-authenticate', 'Bearer'), { code: 'AUTH_TOKEN_MISSING' });
-    }
-    const result = await verifier.verify(token);
-    if (!result.ok) {
-      const { code, message } = result;
-      return refuse(reply.header('www-authenticate', 'Bearer error="invalid_token"'), { code, message });
-    }
-    users.set(request, result.userId);
-  };
+/** Before the routes that use `authenticate`. */
+export const registerTokens = async (app: App, verifier: TokenVerifier): Promise<void> => {
+  await app.register(fastifyJwt, {
+    decode: { complete: true },
+    secret: async (_request: FastifyRequest, token: TokenOrHeader) => {
+      const { header, payload } = token as unknown as DecodedToken;
+      const pem = await verifier.publicKeyPem(payload.iss, header);
+      if (pem === undefined) throw new UnknownKeyRefusal();
+      return pem;
+    },
+    verify: {
+      algorithms: ['EdDSA'],
+      allowedIss: verifier.issuers.map(({ issuer }) => issuer),
+      allowedAud: [...new Set(verifier.issuers.map(({ audience }) => audience))],
+      requiredClaims: ['iss', 'aud', 'exp', 'sub'],
+      clockTolerance: CLOCK_TOLERANCE_S * 1_000,
+      cache: false,
+    },
+  });
+};
+
+const refuseToken = (
+  reply: FastifyReply,
+  code: 'AUTH_TOKEN_INVALID' | 'AUTH_TOKEN_EXPIRED',
+  message?: string,
+) =>
+  refuse(reply.header('www-authenticate', 'Bearer error="invalid_token"'), {
+    code,
+    ...(message === undefined ? {} : { message }),
+  });
+
+/** Faults of getting the keys go on to the error handler; everything else is about the token. */
+const isOfToken = (error: unknown): error is Error & { code?: string } =>
+  error instanceof UnknownKeyRefusal ||
+  (error instanceof Error && /^(FST_JWT_|FAST_JWT_)/.test(String((error as { code?: unknown }).code)));
+
+export const authenticate: onRequestAsyncHookHandler = async (request, reply) => {
+  const [scheme, token, rest] = (request.headers.authorization ?? '').split(' ');
+  if (scheme?.toLowerCase() !== 'bearer' || !token || rest !== undefined) {
+    return refuse(reply.header('www-authenticate', 'Bearer'), { code: 'AUTH_TOKEN_MISSING' });
+  }
+  if (token.length > TOKEN_MAX_LENGTH)
+    return refuseToken(reply, 'AUTH_TOKEN_INVALID', 'The token is too long.');
+  let claims: Claims;
+  try {
+    claims = await request.jwtVerify<Claims>();
+  } catch (error) {
+    if (!isOfToken(error)) throw error;
+    const isExpired = error.code === 'FST_JWT_AUTHORIZATION_TOKEN_EXPIRED';
+    return refuseToken(reply, isExpired ? 'AUTH_TOKEN_EXPIRED' : 'AUTH_TOKEN_INVALID');
+  }
+  const userId = parseUserId(claims.sub);
+  if (userId === undefined) {
+    return refuseToken(reply, 'AUTH_TOKEN_INVALID', 'The subject of the token is not a user id.');
+  }
+  users.set(request, userId);
+};

@@ -3,7 +3,9 @@ import {
   createRemoteJWKSet,
   decodeJwt,
   errors,
+  exportSPKI,
   jwtVerify,
+  type CryptoKey,
   type JWTVerifyGetKey,
 } from 'jose';
 import { readFile } from 'node:fs/promises';
@@ -26,16 +28,27 @@ export type TokenResult =
       readonly message: string;
     };
 
-export type TokenVerifier = { verify(token: string): Promise<TokenResult> };
+/** What a token claims to be signed with; unverified. */
+export type TokenHeader = { readonly alg?: string; readonly kid?: string };
+
+export type TokenVerifier = {
+  verify(token: string): Promise<TokenResult>;
+  /**
+   * The public key (SPKI, PEM) for a verifier of another make, by the unverified issuer and header of a token;
+   * undefined when no known issuer has it. Throws UnavailableFault AUTH_KEYS_UNAVAILABLE.
+   */
+  publicKeyPem(issuer: unknown, header: TokenHeader): Promise<string | undefined>;
+  readonly issuers: readonly TokenIssuer[];
+};
 
 export type TokenVerifierOptions = { readonly issuers: readonly TokenIssuer[]; readonly clock?: Clock };
 
 /** Clocks of issuer and gateway may differ by this much. */
-const CLOCK_TOLERANCE_S = 5;
+export const CLOCK_TOLERANCE_S = 5;
 /** A key file (or URL) is read again for an unknown key id, but not more often than this. */
 const REREAD_MIN_MS = 5_000;
 const FETCH_TIMEOUT_MS = 5_000;
-const TOKEN_MAX_LENGTH = 3_072;
+export const TOKEN_MAX_LENGTH = 3_072;
 const SESSION_ID_MAX_LENGTH = 128;
 
 const invalid = (message: string): TokenResult => ({ ok: false, code: 'AUTH_TOKEN_INVALID', message });
@@ -78,7 +91,28 @@ export const createTokenVerifier = ({
       return refusalOf(error);
     }
   };
-  return { verify };
+
+  const pems = new WeakMap<CryptoKey, string>();
+  const publicKeyPem = async (issuer: unknown, { alg, kid }: TokenHeader): Promise<string | undefined> => {
+    const entry = typeof issuer === 'string' ? byIssuer.get(issuer) : undefined;
+    if (entry === undefined || alg !== 'EdDSA') return undefined;
+    try {
+      // Of a JWKS, jose answers a CryptoKey.
+      const key = (await entry.keys(
+        { alg, ...(kid === undefined ? {} : { kid }) },
+        { payload: '', signature: '' },
+      )) as CryptoKey;
+      const known = pems.get(key);
+      if (known !== undefined) return known;
+      const pem = await exportSPKI(key);
+      pems.set(key, pem);
+      return pem;
+    } catch (error) {
+      if (error instanceof errors.JOSEError) return undefined;
+      throw error;
+    }
+  };
+  return { verify, publicKeyPem, issuers };
 };
 
 const unverifiedIssuer = (token: string): string | undefined => {
