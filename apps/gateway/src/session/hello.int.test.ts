@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { closeCodes } from '@chat/contracts/protocol';
+import { ensureEvtStream } from '@chat/platform/nats/streams';
 import {
   EPOCH,
   type GatewayUnderTest,
@@ -180,7 +181,6 @@ describe('readiness', () => {
     expect(two.isReady()).toBe(false);
     const client = await two.join(newTeamId(1), ann);
     expect((await client.closed).code).toBe(closeCodes.MEMBERSHIP_UNAVAILABLE);
-    const { ensureEvtStream } = await import('@chat/platform/nats/streams');
     await ensureEvtStream(world.writer.jsm, 1, { epoch: EPOCH });
     await until('ready', two.isReady);
   });
