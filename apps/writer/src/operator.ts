@@ -1,6 +1,6 @@
 /**
  * What an operator chooses for a halted partition: `node apps/writer/dist/operator.js adopt|discard --partition <p>`
- * with the writer's DATABASE_URL, NATS_URL, NATS_USER and NATS_PASSWORD. See docs/runbooks and divergence/operator-choice.ts.
+ * with the writer's DATABASE_URL, NATS_URL, NATS_USER and NATS_PASSWORD. See deploy/runbooks/partition-halted.md and divergence/operator-choice.ts.
  */
 
 import { parseArgs } from 'node:util';
