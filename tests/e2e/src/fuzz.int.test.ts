@@ -199,6 +199,30 @@ describe('hostile frames', () => {
     await expectAlive();
   }, 60_000);
 
+  it('that are a good hello with a hostile cursor are welcomed, and told when to take a snapshot', async () => {
+    const { epoch, seq: head } = (await world.wire(alice, 0)).cursor();
+    const cursors = fc.record({
+      epoch: fc.oneof(fc.constant(epoch), fc.string({ unit: 'binary', minLength: 1, maxLength: 64 })),
+      seq: fc.oneof(fc.nat(head), fc.maxSafeNat(), fc.constantFrom(0, 2 ** 31, 2 ** 32 + 1, 2 ** 53 - 1)),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(cursors, { minLength: 8, maxLength: 8 }), async (batch) => {
+        await Promise.all(
+          batch.map(async (cursor) => {
+            const session = await world.wire(alice, 1, { cursor });
+            const welcome = await session.welcome();
+            if (cursor.epoch !== epoch) expect(welcome.reason).toBe('epoch_changed');
+            else if (cursor.seq > welcome.head) expect(welcome.reason).toBe('unknown_future');
+            else expect(welcome.resume).toBe('replayed');
+            session.terminate();
+          }),
+        );
+      }),
+      runs(8),
+    );
+    await expectAlive();
+  }, 60_000);
+
   it('over the size limit are refused and change nothing', async () => {
     const session = await world.wire(alice, 0);
     const before = session.cursor();

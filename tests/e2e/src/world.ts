@@ -57,6 +57,10 @@ export type WorldOptions = {
   readonly users: readonly UserId[];
   /** Restart what dies, as a platform would. */
   readonly supervise?: boolean;
+  /** Default 1. */
+  readonly writers?: number;
+  /** Default 1. */
+  readonly projectors?: number;
 };
 
 export const user = (name: string): UserId => {
@@ -114,8 +118,8 @@ type PartitionRow = { readonly next_id: string; readonly cmd_seq: string; readon
 export const startWorld = async (options: WorldOptions): Promise<World> => {
   const stack = await startChatStack({
     gateways: 2,
-    writers: 1,
-    projectors: 1,
+    writers: options.writers ?? 1,
+    projectors: options.projectors ?? 1,
     apis: 1,
     partitions: PARTITION_COUNT,
     supervise: options.supervise ?? false,
