@@ -10,20 +10,26 @@ import {
   oneOf,
   optional,
   readConfig,
+  secret,
   url,
 } from '@chat/platform/config';
+import { ConfigError } from '@chat/platform/faults';
 
 const postgresUrl = (doc: string) => url({ protocols: ['postgres', 'postgresql'], isSecret: true, doc });
 
 const shape = {
   ...commonOptions,
   DATABASE_URL: postgresUrl('PostgreSQL of the write model: event_log fills what the stream no longer has'),
-  READ_STORE: oneOf(['postgres'], { default: 'postgres', doc: 'kind of the read store' }),
+  READ_STORE: oneOf(['postgres', 'mongodb'], { default: 'postgres', doc: 'kind of the read store' }),
   READ_DATABASE_URL: optional(postgresUrl('PostgreSQL of the read model; DATABASE_URL without it')),
+  // Not a `url`: it may name several hosts.
+  MONGODB_URL: optional(
+    secret({ doc: 'MongoDB of the read model (replica set or sharded); for READ_STORE=mongodb' }),
+  ),
   BATCH_MAX_COUNT: int({ default: 1_000, min: 1, max: 10_000, doc: 'events applied in one transaction' }),
   BATCH_MAX_BYTES: bytes({ default: 4 * 2 ** 20, doc: 'payload bytes applied in one transaction' }),
   BATCH_INTERVAL_MS: durationMs({
-    default: 25,
+    default: 100,
     doc: 'under load a partition is applied at most this often (unless a batch is full)',
   }),
   BUFFER_MAX_COUNT: int({ default: 200_000, min: 1_000, doc: 'events read ahead, all partitions together' }),
@@ -37,4 +43,9 @@ const shape = {
 export type ProjectorConfig = ConfigOf<typeof shape>;
 
 /** Throws ConfigError naming every problem. */
-export const readProjectorConfig = (env: Env): ProjectorConfig => readConfig(shape, env);
+export const readProjectorConfig = (env: Env): ProjectorConfig => {
+  const config = readConfig(shape, env);
+  if (config.READ_STORE === 'mongodb' && !/^mongodb(\+srv)?:\/\//.test(config.MONGODB_URL ?? ''))
+    throw new ConfigError(['MONGODB_URL must be a URL that begins with mongodb:// or mongodb+srv://']);
+  return config;
+};

@@ -4,15 +4,19 @@
  * - a `u_` event is published, *then* it changes subscriptions: what came before it reached the old members, what
  *   comes after reaches the new ones;
  * - sessions that lost a frame leave their topics before the next publish (nothing later may overtake the gap).
- * Bound: one call hands out at most TURN_DELIVERY_COUNT deliveries, the rest goes on in the next turn, so that
- * sockets are written in between and uWS need not drop.
+ * Bound: one call ends after TURN_MAX_COUNT events, TURN_MAX_BYTES of published events (so no socket gets more) or
+ * TURN_WRITE_COUNT frames times sockets; the rest goes on in the next turn, so that sockets are written in between and
+ * uWS need not drop. It is frames that cost, not events: a bound on events times sockets would cut the frames of a
+ * channel of a thousand members to a few events each.
  */
 
 import { EVENTS_PREFIX, EVENTS_SUFFIX } from '@chat/contracts/frames';
 import type { Partition } from '../feed/partition.ts';
 import type { Scope } from '../feed/tail.ts';
 
-const TURN_DELIVERY_COUNT = 20_000;
+const TURN_MAX_COUNT = 20_000;
+const TURN_MAX_BYTES = 256 * 1024;
+const TURN_WRITE_COUNT = 20_000;
 /** A joined frame is closed at this size; a larger single event stands alone. */
 const FRAME_JOIN_MAX_BYTES = 60 * 1024;
 const SCRATCH_BYTES = 384 * 1024;
@@ -61,10 +65,12 @@ export const createFrameJoiner = () => {
 
 export const createFanout = (deps: FanoutDeps): Fanout => {
   const joiner = createFrameJoiner();
+  let writeCount = 0;
 
   const endRun = (scope: Scope | undefined, nowMs: number): void => {
     if (scope === undefined || joiner.isEmpty) return;
     scope.publishedAtMs = nowMs;
+    writeCount += scope.subscriberCount;
     deps.publish(scope.subject, joiner.take());
     deps.leaveDropped();
   };
@@ -73,11 +79,13 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
     if (partition.isHeld) return false;
     const { tail } = partition;
     const nowMs = deps.nowMs();
-    let budget = TURN_DELIVERY_COUNT;
+    const maxSeq = Math.min(tail.lastSeq, partition.flushedSeq + TURN_MAX_COUNT);
+    let publishedBytes = 0;
+    writeCount = 0;
     let run: Scope | undefined;
     let seq = partition.flushedSeq;
     deps.leaveDropped();
-    while (seq < tail.lastSeq && budget > 0) {
+    while (seq < maxSeq && publishedBytes < TURN_MAX_BYTES && writeCount < TURN_WRITE_COUNT) {
       seq += 1;
       const scope = tail.scopeOf(seq);
       const data = tail.dataOf(seq);
@@ -85,9 +93,8 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
         if (scope !== run || !joiner.fits(data)) endRun(run, nowMs);
         run = scope;
         joiner.add(data);
-        budget -= scope.subscriberCount;
+        publishedBytes += data.length;
       }
-      budget -= 1;
       deps.observe(partition, seq, data);
       if (scope.kind === 'u' && scope.sessions.size > 0) {
         endRun(run, nowMs);

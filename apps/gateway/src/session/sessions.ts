@@ -43,10 +43,7 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
     if (socket.bufferedBytes() > deps.maxBufferedBytes / 2) return;
     session.outbox = [];
     session.lastSentAtMs = deps.nowMs();
-    if (outbox.length === 1) {
-      socket.send(outbox[0] as string);
-      return;
-    }
+    // Also for a single frame: events published in this turn then leave in the same write.
     socket.cork(() => {
       for (const frame of outbox) socket.send(frame);
     });
