@@ -8,7 +8,8 @@
  * After any doubt (consumer recreated, reconnect, stream made anew) the broker may have lost its tail and given
  * the same numbers to other commands. Until the last message we saw is found unchanged in the stream, nothing is
  * handed out: a position committed past a replaced command would lose it. If it is gone or another, everything is
- * read again from the first message; commands that are done meet the unique index.
+ * read again from the first message; commands that are done meet the unique index. What arrives during the doubt says
+ * nothing about what was lost before it, so the question is always about where we stood when each doubt began.
  */
 
 import { HEADER_MSG_ID, cmdStream } from '@chat/contracts/streams';
@@ -23,6 +24,8 @@ import type { Position, verifyPosition } from './verify-position.ts';
 export const INTAKE_MAX_COUNT = 8_192;
 export const INTAKE_MAX_BYTES = 32 * 1024 * 1024;
 const VERIFY_RETRY_MS = 250;
+/** Places where we stood at doubts not yet cleared; more of them: read from the first, which is always right. */
+const IN_DOUBT_MAX_COUNT = 16;
 
 export type Intake = {
   readonly start: () => Promise<void>;
@@ -58,6 +61,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   let queuedBytes = 0;
   let isPaused = false;
   let doubts = 0;
+  let inDoubt: Position[] = [];
   let verifying: Promise<void> | undefined;
   let lastSeq = deps.position.seq;
   let lastMsgId: () => string = () => deps.position.msgId;
@@ -80,6 +84,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   const doubt = (reason: string): void => {
     doubts += 1;
     if (stopping.signal.aborted) return;
+    if (inDoubt.at(-1)?.seq !== lastSeq) inDoubt.push({ seq: lastSeq, msgId: lastMsgId() });
     log.debug({ partition: p, reason }, 'command position in doubt');
     verifying ??= verifyUntilSure().finally(() => {
       verifying = undefined;
@@ -91,15 +96,23 @@ export const createIntake = (deps: IntakeDeps): Intake => {
     while (!stopping.signal.aborted) {
       const seen = doubts;
       try {
-        const verdict = await deps.verify({ seq: lastSeq, msgId: lastMsgId() });
+        const isLost = await isAnyLost([...inDoubt]);
+        // The next question would be about another stream; read from the first there is nothing left to doubt.
+        if (isLost) return rereadAll();
         if (seen !== doubts) continue;
-        if (verdict === 'lost') rereadAll();
+        inDoubt = [];
         return;
       } catch (error) {
         log.debug({ partition: p, reason: reasonOf(error) }, 'command position not verified yet');
         await pause(VERIFY_RETRY_MS, stopping.signal);
       }
     }
+  };
+
+  const isAnyLost = async (positions: readonly Position[]): Promise<boolean> => {
+    if (positions.length > IN_DOUBT_MAX_COUNT) return true;
+    for (const position of positions) if ((await deps.verify(position)) === 'lost') return true;
+    return false;
   };
 
   const rereadAll = (): void => {
@@ -109,6 +122,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
     );
     queue.clear();
     queuedBytes = 0;
+    inDoubt = [];
     lastSeq = 0;
     lastMsgId = () => '';
     feed.restartFrom(1);
