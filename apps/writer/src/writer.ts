@@ -155,8 +155,8 @@ export const createWriter = (deps: WriterDeps): Writer => {
     });
 
   const supervisor = createPartitionSupervisor({
-    open: (p, ownerEpoch, signal) =>
-      openPartition(
+    open: async (p, ownerEpoch, signal) => {
+      const open = await openPartition(
         {
           session: commitSession,
           streams,
@@ -170,7 +170,11 @@ export const createWriter = (deps: WriterDeps): Writer => {
         p,
         ownerEpoch,
         signal,
-      ),
+      );
+      // A team whose reading was under way when the partition was closed came into the cache after it was emptied.
+      teams.dropPartition(p);
+      return open;
+    },
     onClosed: (open) => {
       teams.dropPartition(open.p);
       recent.clear();

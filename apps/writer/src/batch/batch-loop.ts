@@ -127,6 +127,7 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
 
   /** Never throws: what cannot be done now is left to the partitions' reopening. */
   const processItems = async (items: readonly BatchItem[]): Promise<void> => {
+    absent.clear();
     const looked = new Map<string, Outcome>();
     let hasAsked = !shouldAskFirst;
     let hasCounted = false;
@@ -226,9 +227,10 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
   const committed = (plan: BatchPlan, items: readonly BatchItem[]): void => {
     batchCount += 1;
     failureCount = 0;
-    for (const { open } of items) {
+    // Each once. Not told by the position: after a reread from the first a batch may end exactly where it stood before.
+    for (const open of new Set(items.map((item) => item.open))) {
       const part = plan.parts.get(open.p);
-      if (!part || open.isClosed || open.nextId !== part.expected || open.cmdSeq === part.cmdSeq) continue;
+      if (!part || open.isClosed) continue;
       open.nextId = part.next;
       open.cmdSeq = part.cmdSeq;
       open.cmdMsgId = part.cmdMsgId;
