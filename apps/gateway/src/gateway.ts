@@ -79,11 +79,12 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
 
   const turn = createTurn({
     flushEvents: () => {
-      replayer.leaveDropped();
+      replayer.leaveDropped(false);
       for (const partition of dirty) {
         if (fanout.flush(partition)) turn.request();
         else dirty.delete(partition);
       }
+      ephemeral.flush();
     },
     continueReplay: (session) => replayer.advance(session),
     flushOutbox: (session) => sessions.flushOutbox(session),
@@ -113,6 +114,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     nowMs,
     again: turn.addReplay,
     close: sessions.close,
+    cut: sessions.cut,
   });
 
   const limit = createMessageLimit({
@@ -175,6 +177,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     nats,
     partitions,
     publish: (topic, frame) => server.publish(topic, frame),
+    requestFlush: turn.request,
     send: sessions.sendSoon,
     nowMs,
   });

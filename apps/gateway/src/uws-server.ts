@@ -4,6 +4,8 @@
  * - Who is subscribed is decided at `publish`: a later (un)subscribe changes nothing for frames already published.
  * - A frame over `maxBackpressureBytes` is dropped and reported by `onDropped`; what was published behind it in the
  *   same batch is dropped *unreported*. `onDropped` may run inside uWS's own iteration: do not touch topics there.
+ * - A batch goes at the end of the loop's turn, before a direct send, before a publish of 16 KiB or more, and when it has 32
+ *   frames for a socket. That direct, large or 33rd frame may get through *behind* one that was dropped.
  * - `close` runs `onClose` synchronously; afterwards every call on the socket throws.
  */
 
@@ -24,6 +26,8 @@ export type Socket = {
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
   close(code: number, reason: string): void;
+  /** Closes without a close frame and sends nothing more. */
+  terminate(): void;
 };
 
 /** What is known of a connection before its first frame. */
@@ -106,6 +110,7 @@ const socketOf = (ws: WebSocket<Held>): Socket => ({
     ws.unsubscribe(topic);
   },
   close: (code, reason) => ws.end(code, reason),
+  terminate: () => ws.close(),
 });
 
 const offersProtocol = (header: string): boolean =>

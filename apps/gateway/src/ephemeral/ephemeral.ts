@@ -22,6 +22,8 @@ export type EphemeralDeps = {
   readonly nats: NatsHandle;
   readonly partitions: readonly Partition[];
   readonly publish: (topic: string, frame: Uint8Array) => void;
+  /** Asks for a `flush` at the end of the turn. */
+  readonly requestFlush: () => void;
   readonly send: (session: Session, frame: string) => void;
   readonly nowMs: () => number;
 };
@@ -29,6 +31,11 @@ export type EphemeralDeps = {
 export type Ephemeral = {
   start(): void;
   stop(): void;
+  /**
+   * Publishes what came. To be called behind the events of the turn: of a batch uWS reports only the first frame that it
+   * drops, so that one of ours must never stand before an event.
+   */
+  flush(): void;
   typing(session: Session, channelId: string): void;
   presence(session: Session, state: 'active' | 'away'): void;
 };
@@ -43,6 +50,8 @@ export const createEphemeral = (deps: EphemeralDeps): Ephemeral => {
   let windowAtMs = 0;
   let windowCount = 0;
   const subscriptions: Subscription[] = [];
+  /** Bounded by FRAMES_PER_SECOND_COUNT. */
+  let due: { readonly subject: string; readonly data: Uint8Array }[] = [];
 
   const mayGo = (key: string): boolean => {
     const now = nowMs();
@@ -75,7 +84,7 @@ export const createEphemeral = (deps: EphemeralDeps): Ephemeral => {
   const onSignal = (subject: string, data: Uint8Array): void => {
     const [kind, , team, channel] = subject.split('.');
     const teamId = parseTeamId(team);
-    if (!teamId || !isWithinRate()) return;
+    if (!teamId) return;
     const topic = topicOf(teamId, kind === 'typing' ? channel : undefined);
     const scope = topic && deps.partitions[partitionOf(teamId)]?.tail.findScope(topic);
     if (!scope || scope.subscriberCount === 0) return;
@@ -93,14 +102,22 @@ export const createEphemeral = (deps: EphemeralDeps): Ephemeral => {
         subscriptions.push(
           nats.nc.subscribe(subject, {
             callback: (error, msg) => {
+              if (error || !isWithinRate()) return;
               // Not in the middle of the read loop, and never with an exception in there.
-              if (!error) setImmediate(onSignal, msg.subject, msg.data);
+              due.push({ subject: msg.subject, data: msg.data });
+              deps.requestFlush();
             },
           }),
         );
     },
     stop: () => {
       for (const subscription of subscriptions.splice(0)) subscription.unsubscribe();
+    },
+    flush: () => {
+      if (due.length === 0) return;
+      const signals = due;
+      due = [];
+      for (const { subject, data } of signals) onSignal(subject, data);
     },
     typing: (session, rawChannelId) => {
       const channelId = parseChannelId(rawChannelId);

@@ -3,7 +3,9 @@
  * and one `publish`. Order that must hold:
  * - a `u_` event is published, *then* it changes subscriptions: what came before it reached the old members, what
  *   comes after reaches the new ones;
- * - sessions that lost a frame leave their topics before the next publish (nothing later may overtake the gap).
+ * - sessions that lost a frame leave their topics before the next publish (nothing later may overtake the gap);
+ * - uWS keeps small frames until the end of the loop's turn; a large one makes it send those and goes out behind them at
+ *   once, *also when one of them was dropped*. So no large frame is published behind a small one of the same turn.
  * Bound: one call ends after TURN_MAX_COUNT events, TURN_MAX_BYTES of published events (so no socket gets more) or
  * TURN_WRITE_COUNT frames times sockets; the rest goes on in the next turn, so that sockets are written in between and
  * uWS need not drop. It is frames that cost, not events: a bound on events times sockets would cut the frames of a
@@ -20,6 +22,8 @@ const TURN_WRITE_COUNT = 20_000;
 /** A joined frame is closed at this size; a larger single event stands alone. */
 const FRAME_JOIN_MAX_BYTES = 60 * 1024;
 const SCRATCH_BYTES = 384 * 1024;
+/** uWS (20.51, CORK_BUFFER_SIZE) sends frames from this size on at once instead of keeping them. */
+const LARGE_FRAME_BYTES = 16 * 1024;
 
 export type FanoutDeps = {
   readonly publish: (topic: string, frame: Uint8Array) => void;
@@ -27,8 +31,8 @@ export type FanoutDeps = {
   readonly observe: (partition: Partition, seq: number, data: Buffer) => void;
   /** A `u_` event of a user with sessions here; it has just been published. */
   readonly applyUserEvent: (partition: Partition, scope: Scope, seq: number, data: Buffer) => void;
-  /** Takes sessions that lost a frame out of their topics. */
-  readonly leaveDropped: () => void;
+  /** Takes sessions that lost a frame out of their topics; see `Replayer.leaveDropped`. */
+  readonly leaveDropped: (mayBeOvertaken: boolean) => void;
   readonly nowMs: () => number;
 };
 
@@ -47,8 +51,11 @@ export const createFrameJoiner = () => {
       return length === prefixLength;
     },
     /** Whether the event fits in; an empty frame takes any event. */
-    fits: (data: Buffer): boolean =>
-      length === prefixLength || length + data.length + 1 <= FRAME_JOIN_MAX_BYTES,
+    fits: (data: Buffer, maxBytes = FRAME_JOIN_MAX_BYTES): boolean =>
+      length === prefixLength || length + 1 + data.length + EVENTS_SUFFIX.length <= maxBytes,
+    /** Whether a frame of this event alone is a large one. */
+    isLarge: (data: Buffer): boolean =>
+      prefixLength + data.length + EVENTS_SUFFIX.length >= LARGE_FRAME_BYTES,
     add: (data: Buffer): void => {
       if (length > prefixLength) scratch[length++] = 0x2c;
       scratch.set(data, length);
@@ -65,14 +72,20 @@ export const createFrameJoiner = () => {
 
 export const createFanout = (deps: FanoutDeps): Fanout => {
   const joiner = createFrameJoiner();
+  /** Small frames of the present flush were published. */
+  let hasKept = false;
   let writeCount = 0;
 
   const endRun = (scope: Scope | undefined, nowMs: number): void => {
     if (scope === undefined || joiner.isEmpty) return;
     scope.publishedAtMs = nowMs;
     writeCount += scope.subscriberCount;
-    deps.publish(scope.subject, joiner.take());
-    deps.leaveDropped();
+    const frame = joiner.take();
+    const isSmall = frame.length < LARGE_FRAME_BYTES;
+    hasKept ||= isSmall;
+    deps.publish(scope.subject, frame);
+    // uWS keeps 32 frames a socket: the next small one makes it send those, and is itself kept behind whatever it drops.
+    deps.leaveDropped(isSmall);
   };
 
   const flush = (partition: Partition): boolean => {
@@ -84,17 +97,21 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
     writeCount = 0;
     let run: Scope | undefined;
     let seq = partition.flushedSeq;
-    deps.leaveDropped();
+    hasKept = false;
+    deps.leaveDropped(false);
     while (seq < maxSeq && publishedBytes < TURN_MAX_BYTES && writeCount < TURN_WRITE_COUNT) {
-      seq += 1;
-      const scope = tail.scopeOf(seq);
-      const data = tail.dataOf(seq);
+      const scope = tail.scopeOf(seq + 1);
+      const data = tail.dataOf(seq + 1);
       if (scope.subscriberCount > 0) {
-        if (scope !== run || !joiner.fits(data)) endRun(run, nowMs);
+        const maxBytes = hasKept ? LARGE_FRAME_BYTES - 1 : FRAME_JOIN_MAX_BYTES;
+        if (scope !== run || !joiner.fits(data, maxBytes)) endRun(run, nowMs);
+        // The next turn begins with it; in between uWS sends what it keeps.
+        if (joiner.isEmpty && hasKept && joiner.isLarge(data)) break;
         run = scope;
         joiner.add(data);
         publishedBytes += data.length;
       }
+      seq += 1;
       deps.observe(partition, seq, data);
       if (scope.kind === 'u' && scope.sessions.size > 0) {
         endRun(run, nowMs);

@@ -25,6 +25,8 @@ export type ReplayerDeps = {
   /** Go on with this session in the next turn. */
   readonly again: (session: Session) => void;
   readonly close: (session: Session, code: number, reason: string) => void;
+  /** Ends the connection at once: nothing more is sent, not even a close frame. */
+  readonly cut: (session: Session) => void;
 };
 
 export type Replayer = {
@@ -34,8 +36,11 @@ export type Replayer = {
   goLive(session: Session): void;
   /** uWS dropped this frame of a live session. Only notes it: topics must not be touched here. */
   noteDropped(session: Session, frame: Buffer): void;
-  /** Takes the noted sessions out of their topics; they replay from before what was dropped. */
-  leaveDropped(): void;
+  /**
+   * Takes the noted sessions out of their topics; they replay from before what was dropped. `mayBeOvertaken`: uWS may
+   * keep a later frame for them, which would move their cursor over the gap; they are cut and come back with it.
+   */
+  leaveDropped(mayBeOvertaken: boolean): void;
   joinScope(session: Session, subject: string): void;
   leaveScope(session: Session, subject: string): void;
   leaveAll(session: Session): void;
@@ -155,17 +160,16 @@ export const createReplayer = (deps: ReplayerDeps): Replayer => {
   };
 
   const noteDropped = (session: Session, frame: Buffer): void => {
-    // Only the first drop counts: whatever uWS let through behind it lies in the replay anyway.
+    // Only the first drop counts: no event gets through behind it (fanout.ts).
     if (session.state !== 'live' || session.droppedFromSeq > 0) return;
-    const isEvents = latin1Slice(frame, 0, EVENTS_PREFIX.length) === EVENTS_PREFIX;
-    const seq = isEvents ? peekSeq(frame.subarray(EVENTS_PREFIX.length)) : -1;
-    // A frame of our own was dropped: every event flushed so far had its place before it.
-    session.droppedFromSeq = seq > 0 ? seq : session.partition.flushedSeq + 1;
+    // A frame of our own: no event was lost with it, and nothing tells whether those behind it will be.
+    if (latin1Slice(frame, 0, EVENTS_PREFIX.length) !== EVENTS_PREFIX) return;
+    session.droppedFromSeq = peekSeq(frame.subarray(EVENTS_PREFIX.length));
     dropped.push(session);
     deps.again(session);
   };
 
-  const leaveDropped = (): void => {
+  const leaveDropped = (mayBeOvertaken: boolean): void => {
     if (dropped.length === 0) return;
     const due = dropped;
     dropped = [];
@@ -173,6 +177,10 @@ export const createReplayer = (deps: ReplayerDeps): Replayer => {
       const fromSeq = session.droppedFromSeq;
       session.droppedFromSeq = 0;
       if (session.state !== 'live') continue;
+      if (mayBeOvertaken) {
+        deps.cut(session);
+        continue;
+      }
       session.state = 'replaying';
       session.positionSeq = fromSeq - 1;
       session.plan = undefined;

@@ -24,6 +24,8 @@ export type Sessions = {
   sendSoon(session: Session, frame: string): void;
   flushOutbox(session: Session): void;
   close(session: Session, code: number, reason: string): void;
+  /** Ends the connection at once; what is not written yet is lost. */
+  cut(session: Session): void;
   closePartition(partition: Partition, code: number, reason: string): void;
 };
 
@@ -78,6 +80,11 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
     },
     flushOutbox,
     close,
+    cut: (session) => {
+      if (!session.isOpen) return;
+      session.state = 'closing';
+      session.socket.terminate();
+    },
     closePartition: (partition, code, reason) => {
       for (const session of [...partition.sessions]) close(session, code, reason);
     },
