@@ -227,7 +227,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     publish: server.publish,
     // While the tail is being filled nobody waits, and what was said long ago is no use of a limit.
     observe: (partition, seq, data) => {
-      if (partition.isFollowing) outcomes.observe(seq, data);
+      if (partition.isFollowing) outcomes.observe(seq, partition.tail.scopeOf(seq).subject, data);
     },
     applyUserEvent: createUserEvents({ replayer, close: sessions.close }).applyUserEvent,
     leaveDropped: replayer.leaveDropped,

@@ -26,8 +26,8 @@ export type Outcomes = {
   /** Answers the waiter. */
   persisted(waiter: Waiter, seq: number, isRepeat: boolean): void;
   rejected(waiter: Waiter, frame: string): void;
-  /** Looks at an event that is being flushed. */
-  observe(seq: number, data: Buffer): void;
+  /** Looks at an event that is being flushed; `subject` names its team. */
+  observe(seq: number, subject: string, data: Buffer): void;
   forgetClosed(session: Session): void;
   readonly size: number;
 };
@@ -59,13 +59,20 @@ export const createOutcomes = ({ limit, sendSoon, nowMs }: OutcomesDeps): Outcom
   const persisted = (waiter: Waiter, seq: number, isRepeat: boolean): void =>
     answer(waiter, persistedFrame(waiter.id, seq, isRepeat));
 
-  /** Every waiter of the key has its answer in this one event; only the first that is no repeat made it. */
-  const settle = (first: Waiter, seq: number, head: string, data: Buffer): void => {
+  /**
+   * Every waiter of the key and of this team has its answer in this one event; only the first that is no repeat made it.
+   * A command id is unique within its team only: the same wish may wait in another team as well.
+   */
+  const settle = (first: Waiter, seq: number, subject: string, head: string, data: Buffer): void => {
     const isRejection = peekIsType(head, 'command.rejected');
     const event = isRejection ? parseEvent(data) : undefined;
     let isTaken = false;
     for (let waiter: Waiter | undefined = first; waiter;) {
-      const { next }: Waiter = waiter;
+      const { next, session }: Waiter = waiter;
+      if (subject.split('.')[2] !== session.teamId) {
+        waiter = next;
+        continue;
+      }
       if (event?.type === 'command.rejected') {
         const { code, message } = event.data;
         answer(waiter, rejectedFrame(waiter.id, code, { message, seq }));
@@ -78,12 +85,12 @@ export const createOutcomes = ({ limit, sendSoon, nowMs }: OutcomesDeps): Outcom
     }
   };
 
-  const observe = (seq: number, data: Buffer): void => {
+  const observe = (seq: number, subject: string, data: Buffer): void => {
     const head = peekHead(data);
     const key = peekCommandKey(head);
     if (key === '') return;
     const waiter = byKey.get(key);
-    if (waiter) settle(waiter, seq, head, data);
+    if (waiter) settle(waiter, seq, subject, head, data);
     else if (peekIsType(head, 'message.sent')) limit.seen(actorOfKey(key), nowMs());
   };
 
