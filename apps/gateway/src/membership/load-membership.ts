@@ -9,7 +9,7 @@ import { evtStream, membersStream } from '@chat/contracts/streams';
 import { evtSubject, mbrSubject, userScope } from '@chat/contracts/subjects';
 import type { TeamId } from '@chat/contracts/ids';
 import type { NatsHandle } from '@chat/platform/nats/connect';
-import { getBySubjectFrom, getMessage } from '@chat/platform/nats/streams';
+import { getBySubjectFrom, getMessage, streamState } from '@chat/platform/nats/streams';
 import type { Partition } from '../feed/partition.ts';
 import { changesInTail } from '../resume/replay-plan.ts';
 import type { MembersPositions } from './members-position.ts';
@@ -90,6 +90,9 @@ const catchUp = async (
   const last = await getMessage(nats.jsm, evtStream(partition.index), { lastBySubject: userSubject });
   const reachedSeq = messages.at(-1)?.seq ?? asOf;
   if (pendingCount > 0 || (last && last.seq > reachedSeq && reachedSeq < upTo)) return undefined;
+  // Asked last: what the stream no longer holds behind the view (expired, purged) may have been a removal.
+  const state = await streamState(nats.jsm, evtStream(partition.index));
+  if (!state.exists || state.firstSeq > asOf + 1) return undefined;
   for (const { seq, data } of messages) {
     if (seq > upTo) break;
     const event = parseEvent(data);

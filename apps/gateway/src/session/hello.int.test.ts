@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { closeCodes } from '@chat/contracts/protocol';
+import { evtStream } from '@chat/contracts/streams';
 import { ensureEvtStream } from '@chat/platform/nats/streams';
 import {
   EPOCH,
@@ -172,6 +173,24 @@ describe('membership', () => {
     for (const channelId of [kept, left, joined]) await world.say(other, channelId, channelId);
     await client.until('two messages', () => client.texts().length >= 2);
     expect(client.texts()).toEqual([kept, joined]);
+  });
+
+  it('when the stream no longer holds what came behind the view, nobody is let in on an old membership', async () => {
+    const channelId = newChannelId();
+    const other = newTeamId();
+    await world.makeTeam(other, ann);
+    const sinceSeq = await world.addMember(other, channelId, ann);
+    const asOf = world.lastSeq();
+    const channels = [{ id: channelId, sinceSeq, role: 'member' }] as const;
+    await world.putView(other, ann, { asOf, epoch: EPOCH, role: 'member', channels });
+    await world.putPosition(asOf);
+    await world.removeMember(other, channelId, ann);
+    const firstSeq = world.lastSeq() + 1;
+    for (let i = 0; i < 5; i += 1) await world.say(other, channelId, 'not for ann');
+    await world.writer.jsm.streams.purge(evtStream(0), { seq: firstSeq });
+    const late = await world.startGateway();
+    const client = await late.join(other, ann);
+    expect((await client.closed).code).toBe(closeCodes.MEMBERSHIP_UNAVAILABLE);
   });
 });
 
