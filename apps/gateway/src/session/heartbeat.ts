@@ -30,10 +30,13 @@ export const createHeartbeat = (deps: HeartbeatDeps): Heartbeat => {
   const { sessions, replayer, asker, nowMs } = deps;
   let timer: NodeJS.Timeout | undefined;
 
-  const isIdle = (session: Session, sinceMs: number): boolean => {
-    if (session.lastSentAtMs > sinceMs) return false;
+  /** A time that is yet to come is one of before the clock was set back. */
+  const isWithin = (atMs: number, sinceMs: number, now: number): boolean => atMs > sinceMs && atMs <= now;
+
+  const isIdle = (session: Session, sinceMs: number, now: number): boolean => {
+    if (isWithin(session.lastSentAtMs, sinceMs, now)) return false;
     for (const scope of session.joined) {
-      if (scope.publishedAtMs <= sinceMs) continue;
+      if (!isWithin(scope.publishedAtMs, sinceMs, now)) continue;
       // Remembered, so that the topics of a session are looked through once a heartbeat, not in every sweep.
       session.lastSentAtMs = scope.publishedAtMs;
       return false;
@@ -56,7 +59,7 @@ export const createHeartbeat = (deps: HeartbeatDeps): Heartbeat => {
     if (session.pendingCount > 0) asker.look(session);
     if (session.outbox.length > 0) sessions.flushOutbox(session);
     if (session.state === 'replaying') lookReplay(session, now);
-    else if (session.state === 'live' && isIdle(session, now - deps.heartbeatMs + STEP_MS))
+    else if (session.state === 'live' && isIdle(session, now - deps.heartbeatMs + STEP_MS, now))
       sessions.send(session, tickFrame(session.partition.flushedSeq));
   };
 
