@@ -87,6 +87,22 @@ describe('connecting', () => {
     expect(h.core.state().kind).toBe('waiting');
   });
 
+  it('reads the snapshot again that a stop cut off', () => {
+    const h = harness();
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    const cutOff = find(h.frame(welcome()), 'snapshot');
+    h.give({ kind: 'stop' });
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    const snapshot = find(h.frame(welcome({ resume: 'replayed' })), 'snapshot');
+    expect(snapshot).toMatchObject({ epoch: 'e1', head: 10 });
+    h.give({ kind: 'snapshot_done', snapshotId: cutOff?.snapshotId ?? 0 });
+    expect(h.core.state().kind).toBe('snapshot');
+    h.give({ kind: 'snapshot_done', snapshotId: snapshot?.snapshotId ?? 0 });
+    expect(h.core.state().kind).toBe('live');
+  });
+
   it('asks for a renewed token after the old one expired', () => {
     const h = harness();
     live(h);

@@ -108,6 +108,8 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
 
   const stop = (reason: StopReason): void => {
     endSession();
+    // The shell gives up the reads of a client that is stopped: a later start owes them again.
+    if (snapshot === 'running') snapshot = 'owed';
     setState({ kind: 'stopped', reason });
     effects.push({ kind: 'save', urgent: true });
   };
