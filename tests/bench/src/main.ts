@@ -26,12 +26,17 @@ const measure = async (options: BenchOptions): Promise<readonly ScenarioResult[]
     deadlineMs: performance.now() + options.patienceSeconds * 1000,
     say,
   };
+  // Ctrl-C leaves neither servers nor their folder behind.
+  let stopping: Promise<unknown> | undefined;
+  const stop = () => (stopping ??= Promise.all([ours.stop(), raw.stop()]));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stop().finally(() => process.exit(130)));
   try {
     const results: ScenarioResult[] = [];
     for (const scenario of options.scenarios) results.push(await runScenario(scenario, deps));
     return results;
   } finally {
-    await Promise.all([ours.stop(), raw.stop()]);
+    await stop();
   }
 };
 
