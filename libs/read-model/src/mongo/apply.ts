@@ -1,0 +1,79 @@
+/**
+ * Applying a batch: one transaction (snapshot read, majority and journal on commit), which begins by raising the
+ * `turn` of the checkpoint. Two that do so at once conflict, and the server lets only one go on; the driver
+ * repeats the other from its start, which then finds the checkpoint moved and drops what is applied already.
+ *
+ * Crash points: before the commit nothing is there; after it everything is, checkpoint included. A lost answer to
+ * the commit is asked for again by the driver, and past its deadline by the projector, with the whole batch.
+ */
+
+import type { ClientSession } from 'mongodb';
+import { type ChannelHead, type ChannelKey, foldBatch, headsNeeded } from '../fold.ts';
+import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../port.ts';
+import type { Collections, Store } from './collections.ts';
+import { channelKey } from './keys.ts';
+import { writeChanges } from './write-changes.ts';
+
+export const applyBatch = ({ collections, transactions }: Store, batch: EventBatch): Promise<ApplyResult> =>
+  transactions.run(batch.partition, async (session): Promise<ApplyResult> => {
+    const held = await takeCheckpoint(session, collections, batch);
+    const refuse = async (value: ApplyResult): Promise<ApplyResult> => {
+      await session.abortTransaction();
+      return value;
+    };
+    if (held.epoch !== batch.epoch) return refuse({ kind: 'epoch_differs', checkpoint: held });
+    if (held.seq < batch.afterSeq) return refuse({ kind: 'gap', seq: held.seq });
+    if (held.seq >= batch.upTo) return refuse({ kind: 'applied', checkpoint: held });
+    const fresh =
+      held.seq === batch.afterSeq ? batch.events : batch.events.filter(({ event }) => event.seq > held.seq);
+    await writeEvents(session, collections, batch.partition, fresh);
+    const checkpoint: Checkpoint = { epoch: batch.epoch, seq: batch.upTo, digest: batch.digest };
+    await collections.checkpoint.updateOne(
+      { _id: batch.partition },
+      { $set: { seq: checkpoint.seq, digest: checkpoint.digest } },
+      { session },
+    );
+    return { kind: 'applied', checkpoint };
+  });
+
+/** Writes the rows of events that follow the checkpoint; the caller has it taken. Exported for the tests of the guards. */
+export const writeEvents = async (
+  session: ClientSession,
+  collections: Collections,
+  partition: number,
+  events: readonly ReadEvent[],
+): Promise<void> => {
+  const heads = await loadHeads(session, collections, headsNeeded(events));
+  await writeChanges(session, collections, partition, foldBatch(events, heads));
+};
+
+/** The first batch of a partition makes the row; aborted with the rest when it is refused, so that none says seq 0. */
+const takeCheckpoint = async (
+  session: ClientSession,
+  { checkpoint }: Collections,
+  { partition, epoch }: EventBatch,
+): Promise<Checkpoint> => {
+  const held = await checkpoint.findOneAndUpdate(
+    { _id: partition },
+    { $inc: { turn: 1 }, $setOnInsert: { epoch, seq: 0, digest: '' } },
+    { session, upsert: true, returnDocument: 'after' },
+  );
+  if (!held) throw new Error(`the checkpoint of partition ${partition} vanished`);
+  return { epoch: held.epoch, seq: held.seq, digest: held.digest };
+};
+
+const loadHeads = async (
+  session: ClientSession,
+  { channel }: Collections,
+  keys: readonly ChannelKey[],
+): Promise<readonly ChannelHead[]> => {
+  if (keys.length === 0) return [];
+  const byKey = new Map(keys.map((key) => [channelKey(key), key]));
+  const rows = await channel
+    .find({ _id: { $in: [...byKey.keys()] } }, { session, projection: { head: 1 } })
+    .toArray();
+  return rows.flatMap(({ _id, head }) => {
+    const key = byKey.get(_id);
+    return key ? [{ ...key, ...(head ?? { lastChannelSeq: 0, countedSeq: 0, seq: 0 }) }] : [];
+  });
+};

@@ -1,0 +1,166 @@
+/** The read model in MongoDB (6.0 or newer, a replica set or sharded): see collections.ts, apply.ts and snapshot.ts. */
+
+import type { MessageView } from '@chat/contracts/http';
+import type { ChannelId, TeamId, UserId } from '@chat/contracts/ids';
+import type { MongoClient } from 'mongodb';
+import { boundsOf, pageOf } from '../page.ts';
+import type { MemberList, MessagePage, PageRequest, ReadModel, Refusal, TeamOfUser } from '../port.ts';
+import { visibleAfter } from '../port.ts';
+import { applyBatch } from './apply.ts';
+import { channelViews } from './channel-list.ts';
+import { connector } from './client.ts';
+import { type MessageDoc, READ_DATABASE, collectionsOf, databaseOf } from './collections.ts';
+import { below, channelKey, channelMemberKey, memberKey, messageKey } from './keys.ts';
+import { type Reader, inChunks, inSnapshot, stampOf, teamRoleOf } from './snapshot.ts';
+import { storeFaultOf } from './store-fault.ts';
+import { createTransactions } from './transactions.ts';
+
+export type MongoReadModelDeps = {
+  /** Owned by the caller, who closes it. */
+  readonly client: MongoClient;
+  /** See `MongoClientOptions`. */
+  readonly timeoutMs: number;
+  readonly database?: string;
+};
+
+const teamNotFound: Refusal = { kind: 'team_not_found' };
+const channelNotFound: Refusal = { kind: 'channel_not_found' };
+
+export const createMongoReadModel = ({
+  client,
+  timeoutMs,
+  database = READ_DATABASE,
+}: MongoReadModelDeps): ReadModel => {
+  const collections = collectionsOf(databaseOf(client, database));
+  const transactions = createTransactions(client, collections, timeoutMs);
+  const store = { client, collections, transactions, timeoutMs };
+  const connected = connector(client);
+  const guarded = async <T>(fn: () => Promise<T>): Promise<T> => {
+    try {
+      await connected();
+      return await fn();
+    } catch (error) {
+      throw storeFaultOf(error);
+    }
+  };
+  const ask = <T>(fn: (reader: Reader) => Promise<T>): Promise<T> => guarded(() => inSnapshot(store, fn));
+
+  return {
+    checkpoint: (partition) =>
+      guarded(async () => {
+        const row = await collections.checkpoint.findOne({ _id: partition }, { maxTimeMS: timeoutMs });
+        return row ? { epoch: row.epoch, seq: row.seq, digest: row.digest } : undefined;
+      }),
+    applyBatch: (batch) => guarded(() => applyBatch(store, batch)),
+    adoptEpoch: (partition, from, epoch) =>
+      guarded(async () => {
+        const filter = { _id: partition, epoch: from.epoch, seq: from.seq };
+        const { matchedCount } = await collections.checkpoint.updateOne(filter, {
+          $set: { epoch },
+          $inc: { turn: 1 },
+        });
+        return matchedCount === 1;
+      }),
+    teamsOf: (userId) => ask((reader) => teamsOf(reader, userId)),
+    channels: (teamId, userId) =>
+      ask(async (reader) => {
+        const stamp = await stampOf(reader, teamId);
+        if (!stamp || !(await teamRoleOf(reader, teamId, userId))) return teamNotFound;
+        return { kind: 'found', ...stamp, channels: await channelViews(reader, teamId, userId) };
+      }),
+    messages: (teamId, channelId, userId, page) =>
+      ask((reader) => messagesOf(reader, teamId, channelId, userId, page)),
+    members: (teamId, channelId, userId) => ask((reader) => membersOf(reader, teamId, channelId, userId)),
+    membership: (teamId, userId) =>
+      ask(async (reader) => {
+        const stamp = await stampOf(reader, teamId);
+        if (!stamp) return undefined;
+        const role = await teamRoleOf(reader, teamId, userId);
+        if (!role) return { ...stamp, channels: [] };
+        const filter = { _id: below(memberKey({ teamId, userId })), removed: false };
+        const rows = await reader.list(collections.channelMember, filter, { _id: 1 });
+        const channels = rows.map((row) => ({ id: row.channelId, sinceSeq: row.sinceSeq, role: row.role }));
+        return { ...stamp, role, channels };
+      }),
+    changedMembers: (partition, afterSeq, limitCount) =>
+      guarded(async () => {
+        const rows = await collections.changedMember
+          .find(
+            { p: partition, seq: { $gt: afterSeq } },
+            { sort: { seq: 1 }, limit: limitCount, maxTimeMS: timeoutMs },
+          )
+          .toArray();
+        return rows.map(({ teamId, userId, seq }) => ({ teamId, userId, seq }));
+      }),
+  };
+};
+
+const teamsOf = async ({ list, collections }: Reader, userId: UserId): Promise<TeamOfUser[]> => {
+  const mine = await list(collections.teamMember, { activeOf: below(userId) }, { activeOf: 1 });
+  const ids = mine.map(({ teamId }) => teamId);
+  const teams = await inChunks(ids, (chunk) => list(collections.team, { _id: { $in: [...chunk] } }));
+  const names = new Map(teams.map(({ _id, name }) => [_id, name]));
+  return mine.flatMap(({ teamId, role }) => {
+    const name = names.get(teamId);
+    return name === undefined ? [] : [{ id: teamId, name, role }];
+  });
+};
+
+/** What the asker may know of the channel, or the refusal. */
+const accessOf = async (reader: Reader, teamId: TeamId, channelId: ChannelId, userId: UserId) => {
+  const { one, collections } = reader;
+  const stamp = await stampOf(reader, teamId);
+  if (!stamp || !(await teamRoleOf(reader, teamId, userId))) return teamNotFound;
+  const memberId = channelMemberKey({ teamId, userId, channelId });
+  const member = await one(collections.channelMember, { _id: memberId });
+  if (!member || member.removed) return channelNotFound;
+  const channel = await one(collections.channel, { _id: channelKey({ teamId, channelId }) });
+  return channel ? { kind: 'found' as const, stamp, member, channel } : channelNotFound;
+};
+
+const messagesOf = async (
+  reader: Reader,
+  teamId: TeamId,
+  channelId: ChannelId,
+  userId: UserId,
+  page: PageRequest,
+): Promise<MessagePage | Refusal> => {
+  const access = await accessOf(reader, teamId, channelId, userId);
+  if (access.kind !== 'found') return access;
+  const { stamp, member, channel } = access;
+  const floor = visibleAfter(channel.info.kind, member.sinceChannelSeq);
+  const { message } = reader.collections;
+  const bounds = boundsOf(page);
+  const key = { teamId, channelId };
+  const read = (_id: { $gt: string; $lt: string }, direction: 1 | -1, limitCount: number) =>
+    // To MongoDB, limit 0 means all.
+    limitCount <= 0 ? [] : reader.list(message, { _id }, { _id: direction }, limitCount);
+  const older = { $gt: messageKey(key, floor), $lt: messageKey(key, bounds.below) };
+  const newer = { $gt: messageKey(key, Math.max(floor, bounds.above)), $lt: below(channelKey(key)).$lt };
+  const lower = await read(older, -1, bounds.belowCount);
+  const upper = await read(newer, 1, bounds.aboveCount);
+  const messages = [...lower.reverse(), ...upper].map((row) => messageViewOf(channelId, row));
+  return { kind: 'found', ...stamp, ...pageOf(page, messages, floor, channel.head?.lastChannelSeq ?? 0) };
+};
+
+const messageViewOf = (
+  channelId: ChannelId,
+  { id, channelSeq, seq, actor, at, text }: MessageDoc,
+): MessageView => ({ id, channelId, channelSeq, seq, actor, at, text });
+
+const membersOf = async (
+  reader: Reader,
+  teamId: TeamId,
+  channelId: ChannelId,
+  userId: UserId,
+): Promise<MemberList | Refusal> => {
+  const access = await accessOf(reader, teamId, channelId, userId);
+  if (access.kind !== 'found') return access;
+  const filter = { activeChannel: channelKey({ teamId, channelId }) };
+  const rows = await reader.list(reader.collections.channelMember, filter, { userId: 1 });
+  return {
+    kind: 'found',
+    ...access.stamp,
+    members: rows.map(({ userId: id, role }) => ({ userId: id, role })),
+  };
+};
