@@ -40,3 +40,14 @@ it('production takes no development issuer, and nobody runs without keys', () =>
   expect(problemsOf(keyless)).toMatch(/JWT_JWKS is missing/);
   expect(problemsOf({ ...keyless, JWT_ISSUER: 'x' })).toMatch(/need each other/);
 });
+
+it('the read store that is chosen needs its URL, and only that', () => {
+  const { READ_DATABASE_URL: _, ...storeless } = sound;
+  expect(problemsOf(storeless)).toMatch(/READ_DATABASE_URL is missing/);
+  const mongo = { ...storeless, READ_STORE: 'mongodb' };
+  expect(problemsOf(mongo)).toMatch(/MONGODB_URL must be/);
+  expect(problemsOf({ ...mongo, MONGODB_URL: 'postgres://u:hidden@h/x' })).toMatch(
+    /^MONGODB_URL must be [^@]*$/,
+  );
+  expect(problemsOf({ ...mongo, MONGODB_URL: 'mongodb://u:hidden@h1:1,h2:2/?replicaSet=rs0' })).toBe('');
+});

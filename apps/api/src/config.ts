@@ -21,12 +21,18 @@ const shape = {
   ...commonOptions,
   API_HOST: str({ default: '127.0.0.1', doc: 'address of the HTTP listener' }),
   API_PORT: port({ default: 8080, doc: 'port of the HTTP listener' }),
-  READ_STORE: oneOf(['postgres'], { default: 'postgres', doc: 'kind of the read store' }),
-  READ_DATABASE_URL: url({
-    protocols: ['postgres', 'postgresql'],
-    isSecret: true,
-    doc: 'PostgreSQL of the read model',
-  }),
+  READ_STORE: oneOf(['postgres', 'mongodb'], { default: 'postgres', doc: 'kind of the read store' }),
+  READ_DATABASE_URL: optional(
+    url({
+      protocols: ['postgres', 'postgresql'],
+      isSecret: true,
+      doc: 'PostgreSQL of the read model; for READ_STORE=postgres',
+    }),
+  ),
+  // Not a `url`: it may name several hosts.
+  MONGODB_URL: optional(
+    secret({ doc: 'MongoDB of the read model (replica set or sharded); for READ_STORE=mongodb' }),
+  ),
   READ_POOL_MAX_COUNT: int({ default: 20, min: 1, max: 50, doc: 'connections to the read store' }),
   JWT_AUDIENCE: str({ default: 'chat', doc: 'audience that tokens must name' }),
   JWT_ISSUER: optional(str({ doc: 'issuer of the tokens' })),
@@ -53,6 +59,10 @@ export type ApiConfig = ConfigOf<typeof shape>;
 export const readApiConfig = (env: Env): ApiConfig => {
   const config = readConfig(shape, env);
   const problems: string[] = [];
+  if (config.READ_STORE === 'postgres' && config.READ_DATABASE_URL === undefined)
+    problems.push('READ_DATABASE_URL is missing');
+  if (config.READ_STORE === 'mongodb' && !/^mongodb(\+srv)?:\/\//.test(config.MONGODB_URL ?? ''))
+    problems.push('MONGODB_URL must be a URL that begins with mongodb:// or mongodb+srv://');
   const isProduction = config.CHAT_ENV === 'production';
   if ((config.JWT_ISSUER === undefined) !== (config.JWT_JWKS === undefined))
     problems.push('JWT_ISSUER and JWT_JWKS need each other');

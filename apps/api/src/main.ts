@@ -7,11 +7,10 @@ import { exitOnConfigError } from '@chat/platform/config';
 import { createHealthServer } from '@chat/platform/health';
 import { createLogger } from '@chat/platform/log';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
-import { READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
 import { type Service, runService } from '@chat/platform/service';
-import { createPostgresReadModel } from '@chat/read-model/postgres/postgres-read-model';
 import { API_INBOX_PREFIX, API_VERSION, type Api, createApi } from './api.ts';
 import { type ApiConfig, readApiConfig } from './config.ts';
+import { openReadStore } from './read-store.ts';
 
 const STOP_TIMEOUT_MS = 30_000;
 
@@ -26,13 +25,7 @@ const issuersOf = (config: ApiConfig): TokenIssuer[] => {
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readApiConfig(process.env));
   const log = createLogger({ app: 'api', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
-  const pool = createPool({
-    url: config.READ_DATABASE_URL,
-    max: config.READ_POOL_MAX_COUNT,
-    name: 'chat-api',
-    statementTimeoutMs: READ_TIMEOUT_MS,
-    log,
-  });
+  const store = openReadStore(config, log);
   const abort = new AbortController();
   let nats: NatsHandle | undefined;
   let api: Api | undefined;
@@ -68,7 +61,7 @@ const main = async (): Promise<void> => {
       api = createApi({
         config,
         nats,
-        readModel: createPostgresReadModel({ pool }),
+        readModel: store.readModel,
         verifier: createTokenVerifier({ issuers: issuersOf(config) }),
         devIssuer,
         log,
@@ -80,7 +73,7 @@ const main = async (): Promise<void> => {
       abort.abort();
       await api?.stop();
       await nats?.close();
-      await pool.end();
+      await store.close();
     },
   };
   await runService({ name: 'api', log, service, health, stopTimeoutMs: STOP_TIMEOUT_MS });

@@ -4,34 +4,23 @@ import { createHealthServer } from '@chat/platform/health';
 import { exitOnConfigError } from '@chat/platform/config';
 import { createLogger } from '@chat/platform/log';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
-import { migrate } from '@chat/platform/postgres/migrate';
-import { WRITE_TIMEOUT_MS, READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
+import { READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
 import { classify } from '@chat/platform/postgres/sqlstate';
 import { retryUntil } from '@chat/platform/resilience/backoff';
 import { reasonOf } from '@chat/platform/faults';
 import { type Service, runService } from '@chat/platform/service';
-import { readModelMigrations } from '@chat/read-model/postgres/migrations';
-import { createPostgresReadModel } from '@chat/read-model/postgres/postgres-read-model';
-import { READ_SCHEMA } from '@chat/read-model/postgres/schema';
 import { readProjectorConfig } from './config.ts';
 import { createEventLog } from './partition/event-log.ts';
 import { type Projector, createProjector } from './projector.ts';
+import { openReadStore } from './read-store.ts';
 
 const STOP_TIMEOUT_MS = 15_000;
-const READ_POOL_MAX_COUNT = 16;
 const LOG_POOL_MAX_COUNT = 4;
 
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readProjectorConfig(process.env));
   const log = createLogger({ app: 'projector', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
-  const readUrl = config.READ_DATABASE_URL ?? config.DATABASE_URL;
-  const readPool = createPool({
-    url: readUrl,
-    max: Math.min(READ_POOL_MAX_COUNT, config.PARTITIONS + 4),
-    name: 'chat-projector',
-    statementTimeoutMs: WRITE_TIMEOUT_MS,
-    log,
-  });
+  const store = openReadStore(config, log);
   const logPool = createPool({
     url: config.DATABASE_URL,
     max: LOG_POOL_MAX_COUNT,
@@ -64,18 +53,14 @@ const main = async (): Promise<void> => {
       const name = `projector ${INSTANCE_ID}`;
       const inboxPrefix = '_INBOX_projector';
       nats = await connectNats({ servers, user, password, name, inboxPrefix, log, signal: abort.signal });
-      await retryUntil(
-        abort.signal,
-        () => migrate({ url: readUrl, migrations: readModelMigrations(), schema: READ_SCHEMA, log }),
-        {
-          baseMs: 200,
-          maxMs: 2_000,
-          isRetryable: (error) => classify(error) === 'transient',
-          onRetry: (error) =>
-            log.warn({ reason: reasonOf(error) }, 'the read store does not answer, trying again'),
-        },
-      );
-      const readModel = createPostgresReadModel({ pool: readPool });
+      await retryUntil(abort.signal, () => store.prepare(), {
+        baseMs: 200,
+        maxMs: 2_000,
+        isRetryable: (error) => classify(error) === 'transient',
+        onRetry: (error) =>
+          log.warn({ reason: reasonOf(error) }, 'the read store does not answer, trying again'),
+      });
+      const { readModel } = store;
       const eventLog = createEventLog(logPool);
       projector = createProjector({ config, nats, readModel, eventLog, log });
       await projector.start();
@@ -84,7 +69,7 @@ const main = async (): Promise<void> => {
       abort.abort();
       await projector?.stop();
       await nats?.close();
-      await Promise.all([readPool.end(), logPool.end()]);
+      await Promise.all([store.close(), logPool.end()]);
     },
   };
   await runService({ name: 'projector', log, service, health, stopTimeoutMs: STOP_TIMEOUT_MS });
