@@ -54,7 +54,7 @@ export type Command = CommandWish & {
   readonly id: CommandId;
   readonly teamId: TeamId;
   readonly actor: UserId;
-  /** See `commandHash` in @chat/platform: 16 base64url characters over name and canonical data. */
+  /** See `commandHash` in @chat/platform: 16 base64url characters over team, name and canonical data. */
   readonly hash: string;
 };
 

@@ -121,7 +121,7 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
   return {
     submit: async (wish) => {
       const deadlineMs = performance.now() + waitMs;
-      const hash = commandHash(wish.name, wish.dataJson);
+      const hash = commandHash(wish.teamId, wish.name, wish.dataJson);
       const stored = await store(wish, hash, deadlineMs);
       if (stored.kind === 'refused') return stored;
       const reply = await outcome(wish, hash, deadlineMs);

@@ -109,7 +109,7 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
     const fault = membershipFault(session, wish) ?? limitFault(session, wish);
     if (fault) return refuse(fault);
     const { userId, teamId } = session;
-    const hash = commandHash(wish.name, dataJson);
+    const hash = commandHash(teamId, wish.name, dataJson);
     const waiter: Waiter = {
       session,
       id,

@@ -29,7 +29,7 @@ export const makeCommand = (
 ): CommandMessage => {
   const parsed = parseCommand(name, data);
   if (!parsed.ok) throw new Error(`${name}: ${parsed.code} ${parsed.message ?? ''}`);
-  const hash = commandHash(name, parsed.dataJson);
+  const hash = commandHash(teamId, name, parsed.dataJson);
   return {
     id,
     actor: actor as UserId,
