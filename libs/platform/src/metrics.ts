@@ -1,0 +1,49 @@
+/**
+ * Metrics of one process, by the Prometheus conventions: base units in names (`_seconds`, `_bytes`, `_total`), labels of
+ * bounded cardinality only (never a user, channel, team or message). Made in `main.ts` and passed down; a metric is
+ * made once, at the start, and its child for fixed labels is kept by the caller, so that the hot path looks nothing up.
+ */
+
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+type Named<L extends string> = {
+  readonly name: `chat_${string}`;
+  readonly help: string;
+  readonly labelNames?: readonly L[];
+};
+
+export type Metrics = {
+  readonly registry: Registry;
+  counter<L extends string = never>(options: Named<L>): Counter<L>;
+  /** `collect` runs at each scrape and sets the gauge (`this`): state that is read costs nothing between scrapes. */
+  gauge<L extends string = never>(
+    options: Named<L> & { readonly collect?: (this: Gauge<L>) => void },
+  ): Gauge<L>;
+  histogram<L extends string = never>(
+    options: Named<L> & { readonly buckets?: readonly number[] },
+  ): Histogram<L>;
+};
+
+/** 1 ms to 30 s: reads, commands and deliveries. The SLOs' bounds (0.2, 0.3, 0.5, 0.7 s) are edges of buckets. */
+export const latencyBuckets = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2.5, 5, 10, 30,
+] as const;
+
+/** `isProcessWatched`: with prom-client's own metrics of the process (CPU, memory, event loop delay). */
+export const createMetrics = ({ isProcessWatched = false } = {}): Metrics => {
+  const registry = new Registry();
+  const registers = [registry];
+  if (isProcessWatched) collectDefaultMetrics({ register: registry });
+  return {
+    registry,
+    counter: (options) => new Counter({ ...options, labelNames: options.labelNames ?? [], registers }),
+    gauge: (options) => new Gauge({ ...options, labelNames: options.labelNames ?? [], registers }),
+    histogram: (options) =>
+      new Histogram({
+        ...options,
+        labelNames: options.labelNames ?? [],
+        buckets: [...(options.buckets ?? latencyBuckets)],
+        registers,
+      }),
+  };
+};

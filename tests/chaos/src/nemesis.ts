@@ -1,0 +1,62 @@
+/** What a nemesis is: one kind of fault, injected over and over into a running system until its time is over. */
+
+import type { ChatStack } from '@chat/testkit/processes/chat-stack';
+
+/** The system a nemesis needs. Nemeses with equal needs share a running system, one after another. */
+export type Needs = {
+  /** Default `single`. `cluster`: three servers, streams R3. */
+  readonly nats?: 'single' | 'cluster';
+  /** Default `single`. With a standby that commits wait for (`sync`), or do not (`async`). */
+  readonly postgres?: 'single' | 'sync-standby' | 'async-standby';
+  /** Every connection between two parts goes over a TCP proxy that can delay, cut, lose and black-hole. */
+  readonly isProxied?: boolean;
+  /** The data folder that stands on a small file system of its own. */
+  readonly smallDisk?: 'nats' | 'postgres';
+  /** Processes whose clock can be stepped. */
+  readonly isClockSteerable?: boolean;
+};
+
+/** Evidence that a fault took place, for example `pid 4711 is gone`, `leader of EVT_0 was n1, is n3`. */
+export type Proof = { readonly atMs: number; readonly what: string };
+
+export type FaultRecord = {
+  /** The part that was hit: a process name, or `gateway-1→nats`. */
+  readonly target: string;
+  readonly action: string;
+  readonly atMs: number;
+  readonly healedAtMs: number;
+  /** Empty: not proven; the run's verdict is then `unknown`. */
+  readonly proofs: readonly Proof[];
+};
+
+export type Injection = {
+  readonly stack: ChatStack;
+  /** Aborted when no further fault is to begin; what is broken then is healed before `run` resolves. */
+  readonly signal: AbortSignal;
+  /** In [0, 1), from the run's seed. */
+  readonly random: () => number;
+  /** Resolves after `ms` or when `signal` is aborted. */
+  readonly pause: (ms: number) => Promise<void>;
+  /** Notes one fault. `heal` undoes it, also when `during` throws; resolves when healed. */
+  readonly fault: (fault: {
+    readonly target: string;
+    readonly action: string;
+    /** Breaks it; answers what proves that it is broken. */
+    readonly begin: () => Promise<readonly string[]>;
+    /** How long it stays broken; default: until `during` of 0 ms is over. Shortened when `signal` is aborted. */
+    readonly lastsMs?: number;
+    /** Undoes it; answers further proofs (a new pid, a new leader). */
+    readonly heal: () => Promise<readonly string[]>;
+  }) => Promise<void>;
+};
+
+export type Nemesis = {
+  /** Kebab-case; the name on the command line. */
+  readonly name: string;
+  /** One sentence for the report. */
+  readonly about: string;
+  readonly needs: Needs;
+  /** The playbook in `deploy/runbooks/` for what an operator sees of it. */
+  readonly runbook: string;
+  readonly run: (injection: Injection) => Promise<void>;
+};

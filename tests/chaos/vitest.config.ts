@@ -1,0 +1,3 @@
+import { chatVitest } from '../../vitest.shared.ts';
+
+export default chatVitest('e2e');
