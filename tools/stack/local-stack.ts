@@ -142,16 +142,16 @@ export const createLocalStack = ({ options, ports, steps, records }: LocalStackD
   };
 
   const startApps = async (facts: StackFacts): Promise<void> => {
-    const plan: readonly (readonly [AppName, string, number, number | undefined])[] = [
-      ['writer', 'writer-1', ports.health[2], undefined],
-      ['projector', 'projector-1', ports.health[3], undefined],
-      ['api', 'api-1', ports.health[4], ports.api],
-      ['gateway', 'gateway-1', ports.health[0], ports.gateways[0]],
-      ['gateway', 'gateway-2', ports.health[1], ports.gateways[1]],
+    const plan: readonly (readonly [AppName, string, number, number, number | undefined])[] = [
+      ['writer', 'writer-1', ports.health[2], ports.metrics[2], undefined],
+      ['projector', 'projector-1', ports.health[3], ports.metrics[3], undefined],
+      ['api', 'api-1', ports.health[4], ports.metrics[4], ports.api],
+      ['gateway', 'gateway-1', ports.health[0], ports.metrics[0], ports.gateways[0]],
+      ['gateway', 'gateway-2', ports.health[1], ports.metrics[1], ports.gateways[1]],
     ];
     const handles: AppHandle[] = [];
-    for (const [app, instance, healthPort, port] of plan) {
-      const own = { app, instance, healthPort, ...(port === undefined ? {} : { port }) };
+    for (const [app, instance, healthPort, metricsPort, port] of plan) {
+      const own = { app, instance, healthPort, metricsPort, ...(port === undefined ? {} : { port }) };
       const drain: Record<string, string> =
         app === 'gateway' ? { DRAIN_GRACE_MS: String(DRAIN_GRACE_MS) } : {};
       const env = { ...environmentOf(facts, own), ...drain };
@@ -212,6 +212,7 @@ export const createLocalStack = ({ options, ports, steps, records }: LocalStackD
       web: existsSync(join(webRoot, 'index.html')) ? apiUrl : undefined,
       nats: broker.natsUrl,
       natsOps: password ? broker.natsUrl.replace('nats://', `nats://${user}:${password}@`) : undefined,
+      metrics: ports.metrics.map((port) => `http://127.0.0.1:${port}/metrics`),
       postgres: databaseUrl,
       teamId: team.teamId,
       partitions: PARTITION_COUNT,

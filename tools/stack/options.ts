@@ -15,7 +15,7 @@ export type ParsedOptions =
   | { readonly kind: 'help' }
   | { readonly kind: 'refused'; readonly reason: string };
 
-export const PORT_BLOCK_COUNT = 10;
+export const PORT_BLOCK_COUNT = 15;
 
 export const usage = `npm start [-- options]
 

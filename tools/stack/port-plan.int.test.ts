@@ -49,10 +49,10 @@ describe('the ports of the local stack', () => {
     expect(note).toContain(`port ${from + 9} is taken`);
   });
 
-  it('are ten different ones', () => {
+  it('are fifteen different ones', () => {
     const plan = portPlanFrom(8080);
-    const all = [plan.api, ...plan.gateways, plan.nats, plan.postgres, ...plan.health];
-    expect(new Set(all).size).toBe(10);
-    expect(Math.max(...all) - Math.min(...all)).toBe(9);
+    const all = [plan.api, ...plan.gateways, plan.nats, plan.postgres, ...plan.health, ...plan.metrics];
+    expect(new Set(all).size).toBe(15);
+    expect(Math.max(...all) - Math.min(...all)).toBe(14);
   });
 });

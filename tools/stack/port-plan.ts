@@ -17,6 +17,8 @@ export type PortPlan = {
   readonly postgres: number;
   /** gateway-1, gateway-2, writer, projector, api */
   readonly health: readonly [number, number, number, number, number];
+  /** The same five. */
+  readonly metrics: readonly [number, number, number, number, number];
 };
 
 export const portPlanFrom = (from: number): PortPlan => ({
@@ -26,6 +28,7 @@ export const portPlanFrom = (from: number): PortPlan => ({
   nats: from + 3,
   postgres: from + 4,
   health: [from + 5, from + 6, from + 7, from + 8, from + 9],
+  metrics: [from + 10, from + 11, from + 12, from + 13, from + 14],
 });
 
 const firstTaken = async (from: number): Promise<number | undefined> => {
@@ -61,5 +64,5 @@ export const choosePorts = async (
     const note = `port ${taken ?? first} is taken: the ports ${from} to ${from + PORT_BLOCK_COUNT - 1} are used instead`;
     return { plan: portPlanFrom(from), note };
   }
-  throw new Hint('No block of ten free ports was found: give one with --ports-from N.');
+  throw new Hint(`No block of ${PORT_BLOCK_COUNT} free ports was found: give one with --ports-from N.`);
 };

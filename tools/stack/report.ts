@@ -12,6 +12,8 @@ export type StackSummary = {
   /** With the operator's password: for the `nats` command line. */
   readonly natsOps: string | undefined;
   readonly postgres: string;
+  /** gateway-1, gateway-2, writer, projector, api */
+  readonly metrics: readonly string[];
   readonly teamId: string;
   readonly partitions: number;
   readonly logs: string;
@@ -30,6 +32,7 @@ export const reportLines = (stack: StackSummary): readonly string[] => [
   `  Gateways     ${stack.gateways.join('   ')}`,
   `  NATS         ${stack.nats}`,
   `  PostgreSQL   ${withoutPassword(stack.postgres)}`,
+  `  Metrics      ${stack.metrics.map((url) => url.replace(/^http:\/\/|\/metrics$/g, '')).join('   ')}   each at /metrics`,
   `  Logs         ${relative(repositoryRoot, stack.logs)}/   (addresses and pids: .local/stack.json)`,
   '',
   '  Try next:',

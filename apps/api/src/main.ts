@@ -6,6 +6,8 @@ import { type TokenIssuer, createTokenVerifier } from '@chat/platform/auth/token
 import { exitOnConfigError } from '@chat/platform/config';
 import { createHealthServer } from '@chat/platform/health';
 import { createLogger } from '@chat/platform/log';
+import { createMetrics } from '@chat/platform/metrics';
+import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { type Service, runService } from '@chat/platform/service';
 import { API_INBOX_PREFIX, API_VERSION, type Api, createApi } from './api.ts';
@@ -25,6 +27,13 @@ const issuersOf = (config: ApiConfig): TokenIssuer[] => {
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readApiConfig(process.env));
   const log = createLogger({ app: 'api', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+  const metrics = createMetrics({ service: 'api' });
+  const metricsServer = createMetricsServer({
+    host: config.METRICS_HOST,
+    port: config.METRICS_PORT,
+    metrics,
+    log,
+  });
   const store = openReadStore(config, log);
   const abort = new AbortController();
   let nats: NatsHandle | undefined;
@@ -53,6 +62,7 @@ const main = async (): Promise<void> => {
         name,
         inboxPrefix: API_INBOX_PREFIX,
         log,
+        metrics,
         signal: abort.signal,
       });
       const keyFile = config.DEV_ISSUER_KEY_FILE;
@@ -76,7 +86,7 @@ const main = async (): Promise<void> => {
       await store.close();
     },
   };
-  await runService({ name: 'api', log, service, health, stopTimeoutMs: STOP_TIMEOUT_MS });
+  await runService({ name: 'api', log, service, health, metricsServer, stopTimeoutMs: STOP_TIMEOUT_MS });
 };
 
 await main();

@@ -5,6 +5,8 @@ import { type TokenIssuer, createTokenVerifier } from '@chat/platform/auth/token
 import { exitOnConfigError } from '@chat/platform/config';
 import { createHealthServer } from '@chat/platform/health';
 import { createLogger } from '@chat/platform/log';
+import { createMetrics } from '@chat/platform/metrics';
+import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { runService } from '@chat/platform/service';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
@@ -27,6 +29,13 @@ const issuersOf = (config: GatewayConfig): TokenIssuer[] => {
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readGatewayConfig(process.env));
   const log = createLogger({ app: 'gateway', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+  const metrics = createMetrics({ service: 'gateway' });
+  const metricsServer = createMetricsServer({
+    host: config.METRICS_HOST,
+    port: config.METRICS_PORT,
+    metrics,
+    log,
+  });
   const tokens = createTokenVerifier({ issuers: issuersOf(config) });
   const connecting = new AbortController();
   const handles: NatsHandle[] = [];
@@ -40,6 +49,8 @@ const main = async (): Promise<void> => {
       name: `gateway ${config.INSTANCE_ID}${purpose}`,
       inboxPrefix: INBOX_PREFIX,
       log,
+      metrics,
+      connection: purpose === '' ? 'main' : purpose.trim(),
       signal: connecting.signal,
     });
     handles.push(handle);
@@ -61,6 +72,7 @@ const main = async (): Promise<void> => {
     name: 'gateway',
     log,
     health,
+    metricsServer,
     stopTimeoutMs: config.DRAIN_GRACE_MS + STOP_MARGIN_MS,
     service: {
       start: async () => {

@@ -3,6 +3,8 @@
 import { createHealthServer } from '@chat/platform/health';
 import { exitOnConfigError } from '@chat/platform/config';
 import { createLogger } from '@chat/platform/log';
+import { createMetrics } from '@chat/platform/metrics';
+import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
 import { classify } from '@chat/platform/postgres/sqlstate';
@@ -20,6 +22,13 @@ const LOG_POOL_MAX_COUNT = 4;
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readProjectorConfig(process.env));
   const log = createLogger({ app: 'projector', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+  const metrics = createMetrics({ service: 'projector' });
+  const metricsServer = createMetricsServer({
+    host: config.METRICS_HOST,
+    port: config.METRICS_PORT,
+    metrics,
+    log,
+  });
   const store = openReadStore(config, log);
   const logPool = createPool({
     url: config.DATABASE_URL,
@@ -52,7 +61,16 @@ const main = async (): Promise<void> => {
       const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, INSTANCE_ID } = config;
       const name = `projector ${INSTANCE_ID}`;
       const inboxPrefix = '_INBOX_projector';
-      nats = await connectNats({ servers, user, password, name, inboxPrefix, log, signal: abort.signal });
+      nats = await connectNats({
+        servers,
+        user,
+        password,
+        name,
+        inboxPrefix,
+        log,
+        metrics,
+        signal: abort.signal,
+      });
       await retryUntil(abort.signal, () => store.prepare(), {
         baseMs: 200,
         maxMs: 2_000,
@@ -72,7 +90,14 @@ const main = async (): Promise<void> => {
       await Promise.all([store.close(), logPool.end()]);
     },
   };
-  await runService({ name: 'projector', log, service, health, stopTimeoutMs: STOP_TIMEOUT_MS });
+  await runService({
+    name: 'projector',
+    log,
+    service,
+    health,
+    metricsServer,
+    stopTimeoutMs: STOP_TIMEOUT_MS,
+  });
 };
 
 await main();

@@ -4,6 +4,8 @@ import { systemClock } from '@chat/platform/clock';
 import { exitOnConfigError } from '@chat/platform/config';
 import { createHealthServer } from '@chat/platform/health';
 import { createLogger } from '@chat/platform/log';
+import { createMetrics } from '@chat/platform/metrics';
+import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { type Service, runService } from '@chat/platform/service';
 import { type WriterConfig, readWriterConfig } from './config.ts';
@@ -12,6 +14,13 @@ import { type Writer, createWriter } from './writer.ts';
 
 const config: WriterConfig = exitOnConfigError(() => readWriterConfig(process.env));
 const log = createLogger({ app: 'writer', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+const metrics = createMetrics({ service: 'writer' });
+const metricsServer = createMetricsServer({
+  host: config.METRICS_HOST,
+  port: config.METRICS_PORT,
+  metrics,
+  log,
+});
 const stopping = new AbortController();
 let nats: NatsHandle | undefined;
 let writer: Writer | undefined;
@@ -30,6 +39,7 @@ const service: Service = {
       name: `writer ${config.INSTANCE_ID}`,
       inboxPrefix: '_INBOX_writer',
       log,
+      metrics,
       signal: stopping.signal,
     });
     writer = createWriter({
@@ -63,4 +73,4 @@ const health = createHealthServer({
   log,
 });
 
-await runService({ name: 'writer', log, service, health, stopTimeoutMs: config.STOP_TIMEOUT });
+await runService({ name: 'writer', log, service, health, metricsServer, stopTimeoutMs: config.STOP_TIMEOUT });

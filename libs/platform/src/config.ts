@@ -211,4 +211,6 @@ export const commonOptions = {
   }),
   HEALTH_HOST: str({ default: '127.0.0.1', doc: 'address of the health server' }),
   HEALTH_PORT: port({ default: 0, doc: 'port of the health server' }),
+  METRICS_HOST: str({ default: '127.0.0.1', doc: 'address of the metrics server' }),
+  METRICS_PORT: port({ default: 0, doc: 'port of the metrics server; 0 takes a free one and logs it' }),
 } as const satisfies Shape;

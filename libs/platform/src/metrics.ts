@@ -5,6 +5,7 @@
  */
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { VERSION } from './version.ts';
 
 type Named<L extends string> = {
   readonly name: `chat_${string}`;
@@ -29,11 +30,25 @@ export const latencyBuckets = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2.5, 5, 10, 30,
 ] as const;
 
-/** `isProcessWatched`: with prom-client's own metrics of the process (CPU, memory, event loop delay). */
-export const createMetrics = ({ isProcessWatched = false } = {}): Metrics => {
+export type MetricsOptions = {
+  /** With prom-client's own metrics of the process (CPU, memory, event loop delay); default: when `service` is given. */
+  readonly isProcessWatched?: boolean;
+  /** Name of the app: makes `chat_build_info`. */
+  readonly service?: string;
+};
+
+export const createMetrics = (options: MetricsOptions = {}): Metrics => {
+  const { service, isProcessWatched = service !== undefined } = options;
   const registry = new Registry();
   const registers = [registry];
   if (isProcessWatched) collectDefaultMetrics({ register: registry });
+  if (service !== undefined)
+    new Gauge({
+      name: 'chat_build_info',
+      help: 'Always 1; its labels say what runs.',
+      labelNames: ['service', 'version'],
+      registers,
+    }).set({ service, version: VERSION }, 1);
   return {
     registry,
     counter: (options) => new Counter({ ...options, labelNames: options.labelNames ?? [], registers }),

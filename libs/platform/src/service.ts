@@ -9,6 +9,7 @@
 import { reasonOf } from './faults.ts';
 import type { HealthServer } from './health.ts';
 import type { Logger } from './log.ts';
+import type { MetricsServer } from './metrics-server.ts';
 
 export type Service = {
   start(): Promise<void>;
@@ -32,6 +33,8 @@ export type RunServiceOptions = {
   readonly service: Service;
   /** Started first and stopped last, so that a probe always gets an answer. */
   readonly health?: HealthServer;
+  /** Started and stopped with `health`: a start or a drain that hangs is seen. */
+  readonly metricsServer?: MetricsServer;
   /** From the signal to the exit, drain included. */
   readonly stopTimeoutMs: number;
   /** For tests only. */
@@ -45,7 +48,7 @@ export type ProcessLike = {
 
 /** Runs a service as this process; returns once it runs. It ends the process itself. */
 export const runService = async (options: RunServiceOptions): Promise<void> => {
-  const { name, log, service, health, stopTimeoutMs } = options;
+  const { name, log, service, health, metricsServer, stopTimeoutMs } = options;
   const proc = options.process ?? (process as ProcessLike);
   let ending = false;
   let exited = false;
@@ -78,6 +81,7 @@ export const runService = async (options: RunServiceOptions): Promise<void> => {
     log.info(`${name}: stopping (${why})`);
     if (gently && service.drain) await step('drain', () => service.drain!(deadlineMs));
     await step('stop', () => service.stop());
+    await step('stopping the metrics server', metricsServer && (() => metricsServer.stop()));
     await step('stopping the health server', health && (() => health.stop()));
     clearTimeout(timer);
     log.info(`${name}: stopped`);
@@ -104,6 +108,7 @@ export const runService = async (options: RunServiceOptions): Promise<void> => {
 
   try {
     await health?.start();
+    await metricsServer?.start();
     await service.start();
     if (!ending) log.info(`${name}: running`);
   } catch (error) {

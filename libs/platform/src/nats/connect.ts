@@ -3,6 +3,8 @@ import { type NatsConnection, type Status, connect, errors } from '@nats-io/tran
 import { Fault, IncompatibleFault, UnavailableFault, reasonOf } from '../faults.ts';
 import type { CheckResult } from '../health.ts';
 import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { type ConnectionMetrics, connectionMetrics } from './connection-metrics.ts';
 import { backoffMs, pause } from '../resilience/backoff.ts';
 import { StoppedFault } from '../faults.ts';
 import { withTimeout } from '../resilience/deadline.ts';
@@ -29,6 +31,9 @@ export type NatsOptions = {
   /** `_INBOX_<role>`: the only inboxes the role may subscribe to. */
   readonly inboxPrefix: string;
   readonly log: Logger;
+  readonly metrics?: Metrics;
+  /** Which of the process's connections this is, as a label of its metrics; default `main`. */
+  readonly connection?: string;
   /** Ends the wait for the first connection (StoppedFault). */
   readonly signal?: AbortSignal;
 };
@@ -52,6 +57,7 @@ export type NatsHandle = {
  */
 export const connectNats = async (options: NatsOptions): Promise<NatsHandle> => {
   const { log } = options;
+  const seen = connectionMetrics(options.metrics, options.connection ?? 'main');
   const nc = await firstConnection(options);
   try {
     requireVersion(nc);
@@ -60,7 +66,8 @@ export const connectNats = async (options: NatsOptions): Promise<NatsHandle> => 
     throw error;
   }
   log.info({ server: nc.getServer(), version: nc.info?.version }, 'NATS connected');
-  const watch = watchConnection(nc, log);
+  seen.connected(true);
+  const watch = watchConnection(nc, log, seen);
   const js = jetstream(nc, { timeout: API_TIMEOUT_MS });
   // Without checkAPI no request is made here: JetStream may still be electing a leader.
   const jsm = await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false });
@@ -136,7 +143,7 @@ export const isVersionAtLeast = (found: string, needed: string): boolean => {
 
 type Watch = { status(): CheckResult; expectClose(): void };
 
-const watchConnection = (nc: NatsConnection, log: Logger): Watch => {
+const watchConnection = (nc: NatsConnection, log: Logger, seen: ConnectionMetrics): Watch => {
   let connected = true;
   let closed = false;
   let expected = false;
@@ -145,10 +152,12 @@ const watchConnection = (nc: NatsConnection, log: Logger): Watch => {
     switch (status.type) {
       case 'disconnect':
         connected = false;
+        seen.connected(false);
         if (!expected) log.warn({ server: status.server }, 'NATS disconnected');
         break;
       case 'reconnect':
         connected = true;
+        seen.reconnected();
         log.info({ server: status.server, version: nc.info?.version }, 'NATS reconnected');
         break;
       case 'staleConnection':
@@ -172,6 +181,7 @@ const watchConnection = (nc: NatsConnection, log: Logger): Watch => {
   void nc.closed().then((error) => {
     connected = false;
     closed = true;
+    seen.connected(false);
     if (expected) return;
     // It reconnects for ever, so this is the end of what this process can do: let the supervisor start a new one.
     log.fatal({ reason: reasonOf(error) }, 'NATS connection closed for good');

@@ -64,6 +64,8 @@ export type ChatStack = {
   readonly isRunning: (name: string) => boolean;
   /** Base of `/health/liveness` and `/health/readiness`; apps only. */
   readonly healthUrl: (name: string) => string;
+  /** Where Prometheus would scrape it; apps only. */
+  readonly metricsUrl: (name: string) => string;
   readonly ready: (name: string, timeoutMs?: number) => Promise<void>;
   /** SIGKILL; resolves when it is gone. A supervised stack starts it again. */
   readonly kill: (name: string) => Promise<void>;
@@ -94,6 +96,7 @@ type Planned = {
   readonly name: string;
   readonly port: number;
   readonly healthPort: number;
+  readonly metricsPort: number;
 };
 
 const plan = async (options: ChatStackOptions): Promise<readonly Planned[]> => {
@@ -113,7 +116,13 @@ const plan = async (options: ChatStackOptions): Promise<readonly Planned[]> => {
   };
   for (const [app, count] of counts) {
     for (let i = 1; i <= count; i += 1)
-      planned.push({ app, name: `${app}-${i}`, port: await ownPort(), healthPort: await ownPort() });
+      planned.push({
+        app,
+        name: `${app}-${i}`,
+        port: await ownPort(),
+        healthPort: await ownPort(),
+        metricsPort: await ownPort(),
+      });
   }
   return planned;
 };
@@ -188,8 +197,8 @@ const startIn = async (
   };
   await migrateDatabase({ databaseUrl, partitionCount: partitions, from });
   for (const process of planned) {
-    const { app, name, port, healthPort } = process;
-    const own = { app, instance: name, healthPort, port };
+    const { app, name, port, healthPort, metricsPort } = process;
+    const own = { app, instance: name, healthPort, metricsPort, port };
     const env = { ...environmentOf(facts, own), ...quickDrain[app], ...options.env?.[app] };
     const nodeArgs = options.nodeArgs?.[app];
     const handle = createAppHandle({ app, env, from, ...(nodeArgs ? { nodeArgs } : {}) });
@@ -225,6 +234,7 @@ const startIn = async (
     pid: (name) => unit(name).pid,
     isRunning: (name) => unit(name).isRunning(),
     healthUrl: (name) => app(name).healthUrl,
+    metricsUrl: (name) => `http://${app(name).env.METRICS_HOST}:${app(name).env.METRICS_PORT}/metrics`,
     ready: (name, timeoutMs) => app(name).ready(timeoutMs),
     kill: (name) => unit(name).kill(),
     stop: (name) => unit(name).stop(),

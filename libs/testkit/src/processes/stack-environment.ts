@@ -28,6 +28,7 @@ export type ProcessFacts = {
   readonly app: AppName;
   readonly instance: string;
   readonly healthPort: number;
+  readonly metricsPort: number;
   readonly port?: number;
 };
 
@@ -51,6 +52,8 @@ export const environmentOf = (stack: StackFacts, own: ProcessFacts): AppEnvironm
     PARTITIONS: String(stack.partitionCount),
     HEALTH_HOST: HOST,
     HEALTH_PORT: String(own.healthPort),
+    METRICS_HOST: HOST,
+    METRICS_PORT: String(own.metricsPort),
   };
   const tokens = { JWT_AUDIENCE: TOKEN_AUDIENCE, DEV_JWT_JWKS: stack.devJwksFile };
   const origins = { ALLOWED_ORIGINS: stack.allowedOrigins.join(',') };
