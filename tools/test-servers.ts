@@ -2,6 +2,7 @@
 
 import { findNatsServer } from '@chat/testkit/servers/nats-binary';
 import { findPostgres } from '@chat/testkit/servers/postgres-binaries';
+import { findPrometheusTools } from '@chat/testkit/servers/prometheus-tools';
 import { createSteps } from './lib/steps.mjs';
 
 const steps = createSteps();
@@ -12,4 +13,12 @@ try {
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
+}
+
+try {
+  const { promtool, amtool } = await steps.step('find promtool and amtool', findPrometheusTools);
+  steps.say(`  alert rules: ${promtool}, ${amtool}`);
+} catch (error) {
+  // Only the tests of the alerts need them, and those fail with the same sentence.
+  steps.say(`  ${error instanceof Error ? error.message : String(error)}`);
 }

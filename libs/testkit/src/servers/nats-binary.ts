@@ -5,12 +5,12 @@
  */
 
 import { execFile } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
-import { accessSync, constants } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { onPath, unpackDebian } from './debian-package.ts';
 import { ServerFault } from './server-fault.ts';
 
 const run = promisify(execFile);
@@ -19,9 +19,12 @@ const run = promisify(execFile);
 export const NATS_VERSION_MIN = [2, 14] as const;
 const GO_VERSION = 'v2.15.2';
 /** Debian's signature covers the package; this pins the one that was tried. A newer one is trusted by signature. */
-const DEBIAN_PACKAGE = {
-  file: 'nats-server_2.15.1-1_amd64.deb',
-  sha256: '31ef4ceaa84e8248d449e508472e3770c17c3695cb5cb0ee96e03912724ea884',
+const debianPackages = {
+  suite: 'forky',
+  names: ['nats-server'],
+  sha256: {
+    'nats-server_2.15.1-1_amd64.deb': '31ef4ceaa84e8248d449e508472e3770c17c3695cb5cb0ee96e03912724ea884',
+  },
 };
 const FETCH_TIMEOUT_MS = 300_000;
 
@@ -49,64 +52,8 @@ const versionOf = async (file: string): Promise<readonly number[] | undefined> =
   }
 };
 
-const onPath = (name: string): string | undefined => {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const file = join(folder, name);
-    try {
-      accessSync(file, constants.X_OK);
-      return file;
-    } catch {
-      // next folder
-    }
-  }
-  return undefined;
-};
-
-/** The mirror this machine is set up with, from one-line or deb822 sources. */
-const debianMirror = async (): Promise<string | undefined> => {
-  const files = ['/etc/apt/sources.list'];
-  for (const name of await readdir('/etc/apt/sources.list.d').catch(() => []))
-    files.push(join('/etc/apt/sources.list.d', name));
-  for (const file of files) {
-    const text = await readFile(file, 'utf8').catch(() => '');
-    const match = /^(?:deb\s+(?:\[[^\]]*\]\s+)?|URIs:\s*)(\S+\/debian)\/?(?:\s|$)/m.exec(text);
-    if (match?.[1]) return match[1];
-  }
-  return undefined;
-};
-
-const fromDebian = async (work: string): Promise<string> => {
-  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
-  accessSync(keyring, constants.R_OK);
-  const mirror = await debianMirror();
-  if (!mirror) throw new Error('no Debian mirror is configured');
-  for (const folder of ['lists/partial', 'cache/archives/partial'])
-    await mkdir(join(work, folder), { recursive: true });
-  const list = join(work, 's.list');
-  await writeFile(list, `deb [signed-by=${keyring}] ${mirror} forky main\n`);
-  const options = [
-    `Dir::Etc::sourcelist=${list}`,
-    'Dir::Etc::sourceparts=/dev/null',
-    `Dir::State::lists=${join(work, 'lists')}`,
-    `Dir::Cache=${join(work, 'cache')}`,
-    'Dir::State::status=/dev/null',
-    'APT::Sandbox::User=root',
-    'Acquire::Languages=none',
-  ].flatMap((option) => ['-o', option]);
-  const settings = { cwd: work, timeout: FETCH_TIMEOUT_MS };
-  await run('apt-get', [...options, 'update'], settings);
-  await run('apt-get', [...options, 'download', 'nats-server'], settings);
-  const file = (await readdir(work)).find((name) => name.endsWith('.deb'));
-  if (!file) throw new Error('apt-get downloaded nothing');
-  if (file === DEBIAN_PACKAGE.file) {
-    const sha256 = createHash('sha256')
-      .update(await readFile(join(work, file)))
-      .digest('hex');
-    if (sha256 !== DEBIAN_PACKAGE.sha256) throw new Error(`${file} has an unexpected SHA-256`);
-  }
-  await run('dpkg-deb', ['-x', join(work, file), join(work, 'x')], settings);
-  return join(work, 'x/usr/sbin/nats-server');
-};
+const fromDebian = async (work: string): Promise<string> =>
+  join(await unpackDebian(work, debianPackages), 'usr/sbin/nats-server');
 
 const fromGo = async (work: string): Promise<string> => {
   const env = { ...process.env, GOBIN: work };
