@@ -42,13 +42,22 @@ export const createMetrics = (options: MetricsOptions = {}): Metrics => {
   const registry = new Registry();
   const registers = [registry];
   if (isProcessWatched) collectDefaultMetrics({ register: registry });
-  if (service !== undefined)
+  if (service !== undefined) {
     new Gauge({
       name: 'chat_build_info',
       help: 'Always 1; its labels say what runs.',
       labelNames: ['service', 'version'],
       registers,
     }).set({ service, version: VERSION }, 1);
+    new Gauge({
+      name: 'chat_clock_seconds',
+      help: 'The clock of this process at the scrape; compared with the scraper it tells a clock that was stepped.',
+      registers,
+      collect() {
+        this.set(Date.now() / 1_000);
+      },
+    });
+  }
   return {
     registry,
     counter: (options) => new Counter({ ...options, labelNames: options.labelNames ?? [], registers }),
