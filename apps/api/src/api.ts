@@ -11,6 +11,7 @@ import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { createWindowedPublisher } from '@chat/platform/nats/publisher';
 import { type Service, onceAsync } from '@chat/platform/service';
+import type { Tracer } from '@chat/platform/tracing';
 import type { ReadModel } from '@chat/read-model/port';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
@@ -50,6 +51,8 @@ export type ApiDeps = {
   readonly devIssuer?: DevIssuer | undefined;
   readonly clock?: Clock;
   readonly log: Logger;
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export type Api = Service & {
@@ -152,7 +155,14 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
 
   const parseTeam = createTeamParser(config.PARTITIONS);
   const epochs = createEpochs(nats);
-  const entry = createCommandEntry({ nats, publisher, waitMs: config.COMMAND_WAIT_MS, clock, log });
+  const entry = createCommandEntry({
+    nats,
+    publisher,
+    waitMs: config.COMMAND_WAIT_MS,
+    clock,
+    log,
+    tracer: deps.tracer,
+  });
   const position = createReadPosition({ readModel, epochs, maxWaitMs: config.MIN_SEQ_WAIT_MS, log });
   const makeTeamId = createTeamIdMaker(config.TEAM_ID_SECRET, config.PARTITIONS);
   await registerTokens(app, verifier);

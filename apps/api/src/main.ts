@@ -10,6 +10,7 @@ import { createMetrics } from '@chat/platform/metrics';
 import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { type Service, runService } from '@chat/platform/service';
+import { startTracing } from '@chat/platform/tracing';
 import { API_INBOX_PREFIX, API_VERSION, type Api, createApi } from './api.ts';
 import { type ApiConfig, readApiConfig } from './config.ts';
 import { openReadStore } from './read-store.ts';
@@ -27,6 +28,13 @@ const issuersOf = (config: ApiConfig): TokenIssuer[] => {
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readApiConfig(process.env));
   const log = createLogger({ app: 'api', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+  const tracing = await startTracing({
+    service: 'api',
+    instance: config.INSTANCE_ID,
+    ratio: config.TRACE_SAMPLE_RATIO,
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    log,
+  });
   const metrics = createMetrics({ service: 'api' });
   const metricsServer = createMetricsServer({
     host: config.METRICS_HOST,
@@ -75,6 +83,7 @@ const main = async (): Promise<void> => {
         verifier: createTokenVerifier({ issuers: issuersOf(config) }),
         devIssuer,
         log,
+        tracer: tracing.tracer,
       });
       await api.start();
     },
@@ -84,6 +93,7 @@ const main = async (): Promise<void> => {
       await api?.stop();
       await nats?.close();
       await store.close();
+      await tracing.stop();
     },
   };
   await runService({ name: 'api', log, service, health, metricsServer, stopTimeoutMs: STOP_TIMEOUT_MS });

@@ -11,6 +11,7 @@ import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { createWindowedPublisher } from '@chat/platform/nats/publisher';
 import { type Service, onceAsync } from '@chat/platform/service';
+import type { Tracer } from '@chat/platform/tracing';
 import { createCommandEntry } from './command/command-entry.ts';
 import { createCommandQueue } from './command/command-queue.ts';
 import { createOutcomeAsker } from './command/outcome-asker.ts';
@@ -21,6 +22,7 @@ import { createEphemeral } from './ephemeral/ephemeral.ts';
 import { createFanout } from './fanout/fanout.ts';
 import { createTurn } from './fanout/turn.ts';
 import { createUserEvents } from './fanout/user-events.ts';
+import { createDeliveryTraces } from './feed/delivery-traces.ts';
 import { Partition } from './feed/partition.ts';
 import { createPartitionFeed } from './feed/partition-feed.ts';
 import { createMessageLimit } from './limits/message-limit.ts';
@@ -50,6 +52,8 @@ export type GatewayDeps = {
   readonly tokens: TokenVerifier;
   readonly log: Logger;
   readonly nowMs?: () => number;
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export type Gateway = Service & {
@@ -60,7 +64,8 @@ export type Gateway = Service & {
 };
 
 export const createGateway = (deps: GatewayDeps): Gateway => {
-  const { config, nats, log } = deps;
+  const { config, nats, log, tracer } = deps;
+  const traces = tracer && createDeliveryTraces(tracer);
   const nowMs = deps.nowMs ?? Date.now;
   const namePrefix = `gateway_${config.INSTANCE_ID}`;
   let isRefusing = false;
@@ -146,6 +151,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     inFlightMaxCount: config.IN_FLIGHT_MAX_COUNT,
     sendSoon: sessions.sendSoon,
     nowMs,
+    tracer,
   });
 
   const positions = createMembersPositions({ nats, namePrefix, log });
@@ -227,6 +233,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     publish: server.publish,
     // While the tail is being filled nobody waits, and what was said long ago is no use of a limit.
     observe: (partition, seq, data) => {
+      if (traces !== undefined) traces.flushed(partition, seq);
       if (partition.isFollowing) outcomes.observe(seq, partition.tail.scopeOf(seq).subject, data);
     },
     applyUserEvent: createUserEvents({ replayer, close: sessions.close }).applyUserEvent,
@@ -244,6 +251,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
       nowMs,
       onEvents,
       closeSessions: sessions.closePartition,
+      traces,
     }),
   );
   const heartbeat = createHeartbeat({

@@ -9,6 +9,7 @@ import { createMetrics } from '@chat/platform/metrics';
 import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { runService } from '@chat/platform/service';
+import { startTracing } from '@chat/platform/tracing';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
 import { type Gateway, createGateway } from './gateway.ts';
 
@@ -29,6 +30,13 @@ const issuersOf = (config: GatewayConfig): TokenIssuer[] => {
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readGatewayConfig(process.env));
   const log = createLogger({ app: 'gateway', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+  const tracing = await startTracing({
+    service: 'gateway',
+    instance: config.INSTANCE_ID,
+    ratio: config.TRACE_SAMPLE_RATIO,
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    log,
+  });
   const metrics = createMetrics({ service: 'gateway' });
   const metricsServer = createMetricsServer({
     host: config.METRICS_HOST,
@@ -78,7 +86,15 @@ const main = async (): Promise<void> => {
       start: async () => {
         const nats = await connect('');
         const replayNats = await connect(' replay');
-        gateway = createGateway({ config, nats, replayNats, inboxPrefix: INBOX_PREFIX, tokens, log });
+        gateway = createGateway({
+          config,
+          nats,
+          replayNats,
+          inboxPrefix: INBOX_PREFIX,
+          tokens,
+          log,
+          tracer: tracing.tracer,
+        });
         await gateway.start();
       },
       drain: async (deadlineMs) => gateway?.drain?.(deadlineMs),
@@ -86,6 +102,7 @@ const main = async (): Promise<void> => {
         connecting.abort();
         await gateway?.stop();
         await Promise.all(handles.map((handle) => handle.close()));
+        await tracing.stop();
       },
     },
   });

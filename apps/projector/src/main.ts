@@ -11,6 +11,7 @@ import { classify } from '@chat/platform/postgres/sqlstate';
 import { retryUntil } from '@chat/platform/resilience/backoff';
 import { reasonOf } from '@chat/platform/faults';
 import { type Service, runService } from '@chat/platform/service';
+import { startTracing } from '@chat/platform/tracing';
 import { readProjectorConfig } from './config.ts';
 import { createEventLog } from './partition/event-log.ts';
 import { type Projector, createProjector } from './projector.ts';
@@ -22,6 +23,13 @@ const LOG_POOL_MAX_COUNT = 4;
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readProjectorConfig(process.env));
   const log = createLogger({ app: 'projector', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+  const tracing = await startTracing({
+    service: 'projector',
+    instance: config.INSTANCE_ID,
+    ratio: config.TRACE_SAMPLE_RATIO,
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    log,
+  });
   const metrics = createMetrics({ service: 'projector' });
   const metricsServer = createMetricsServer({
     host: config.METRICS_HOST,
@@ -80,7 +88,7 @@ const main = async (): Promise<void> => {
       });
       const { readModel } = store;
       const eventLog = createEventLog(logPool);
-      projector = createProjector({ config, nats, readModel, eventLog, log });
+      projector = createProjector({ config, nats, readModel, eventLog, log, tracer: tracing.tracer });
       await projector.start();
     },
     stop: async () => {
@@ -88,6 +96,7 @@ const main = async (): Promise<void> => {
       await projector?.stop();
       await nats?.close();
       await Promise.all([store.close(), logPool.end()]);
+      await tracing.stop();
     },
   };
   await runService({

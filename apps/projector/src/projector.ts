@@ -4,6 +4,7 @@ import type { Check } from '@chat/platform/health';
 import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type Service, onceAsync } from '@chat/platform/service';
+import type { Tracer } from '@chat/platform/tracing';
 import type { ReadModel } from '@chat/read-model/port';
 import type { ProjectorConfig } from './config.ts';
 import { type MembersPublisher, createMembersPublisher } from './membership/members-publisher.ts';
@@ -17,6 +18,8 @@ export type ProjectorDeps = {
   readonly readModel: ReadModel;
   readonly eventLog: EventLog;
   readonly log: Logger;
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export type Projector = Service & {
@@ -30,7 +33,14 @@ type Part = {
   readonly projector: PartitionProjector;
 };
 
-export const createProjector = ({ config, nats, readModel, eventLog, log }: ProjectorDeps): Projector => {
+export const createProjector = ({
+  config,
+  nats,
+  readModel,
+  eventLog,
+  log,
+  tracer,
+}: ProjectorDeps): Projector => {
   const store = createMembersStore(nats);
   const share = (total: number, least: number): number =>
     Math.max(least, Math.floor(total / config.PARTITIONS));
@@ -56,6 +66,7 @@ export const createProjector = ({ config, nats, readModel, eventLog, log }: Proj
       },
       batchIntervalMs: config.BATCH_INTERVAL_MS,
       log,
+      tracer,
     });
     return { partition, members, projector };
   });

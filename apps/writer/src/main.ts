@@ -8,12 +8,20 @@ import { createMetrics } from '@chat/platform/metrics';
 import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { type Service, runService } from '@chat/platform/service';
+import { startTracing } from '@chat/platform/tracing';
 import { type WriterConfig, readWriterConfig } from './config.ts';
 import { crashAt, noFaultPoints } from './fault-points.ts';
 import { type Writer, createWriter } from './writer.ts';
 
 const config: WriterConfig = exitOnConfigError(() => readWriterConfig(process.env));
 const log = createLogger({ app: 'writer', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
+const tracing = await startTracing({
+  service: 'writer',
+  instance: config.INSTANCE_ID,
+  ratio: config.TRACE_SAMPLE_RATIO,
+  endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+  log,
+});
 const metrics = createMetrics({ service: 'writer' });
 const metricsServer = createMetricsServer({
   host: config.METRICS_HOST,
@@ -50,6 +58,7 @@ const service: Service = {
       clock: systemClock,
       log,
       faultPoints,
+      tracer: tracing.tracer,
     });
     await writer.start();
   },
@@ -57,6 +66,7 @@ const service: Service = {
     stopping.abort();
     await writer?.stop();
     await nats?.close();
+    await tracing.stop();
   },
 };
 

@@ -14,6 +14,7 @@ import { createWindowedPublisher } from '@chat/platform/nats/publisher';
 import { READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
 import { retryUntil } from '@chat/platform/resilience/backoff';
 import { type Service, onceAsync } from '@chat/platform/service';
+import type { Tracer } from '@chat/platform/tracing';
 import { createBatchLoop } from './batch/batch-loop.ts';
 import { createPoisonHandler } from './batch/poison-handler.ts';
 import { remakeStream } from './divergence/check-divergence.ts';
@@ -51,6 +52,8 @@ export type WriterDeps = {
   readonly inboxPrefix?: string;
   readonly leaseTtlMs?: number;
   readonly purge?: { readonly intervalMs: number; readonly windowMs: number };
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export type Writer = Service & { readonly checks: Readonly<Record<string, Check>> };
@@ -152,6 +155,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
         }),
       wake: () => loop.wake(),
       log,
+      tracer: deps.tracer,
     });
 
   const supervisor = createPartitionSupervisor({
@@ -213,6 +217,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
     clock,
     faultPoints,
     log,
+    isTracing: deps.tracer !== undefined,
   });
 
   const outcomes = createOutcomeService({

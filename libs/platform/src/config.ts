@@ -67,6 +67,13 @@ const rangeText = (min: number, max: number): string => {
   return max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `between ${min} and ${max}`;
 };
 
+/** A share from 0 to 1, such as `0.01`. */
+export const ratio = (input: OptionInput<number> = {}): Option<number> =>
+  option(input, (raw) => {
+    const value = /^\d(\.\d{1,9})?$/.test(raw) ? Number(raw) : NaN;
+    return value >= 0 && value <= 1 ? good(value) : bad('must be a number from 0 to 1');
+  });
+
 /** A TCP port; 0 asks the system for a free one. */
 export const port = (input: OptionInput<number> = {}): Option<number> =>
   int({ ...input, min: 0, max: 65_535 });
@@ -211,6 +218,15 @@ export const commonOptions = {
   }),
   HEALTH_HOST: str({ default: '127.0.0.1', doc: 'address of the health server' }),
   HEALTH_PORT: port({ default: 0, doc: 'port of the health server' }),
+  TRACE_SAMPLE_RATIO: ratio({
+    default: 0,
+    doc: 'share of the commands that are traced; 0 turns tracing off',
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url({
+    default: 'http://localhost:4318',
+    protocols: ['http', 'https'],
+    doc: 'OTLP/HTTP collector that gets the traces',
+  }),
   METRICS_HOST: str({ default: '127.0.0.1', doc: 'address of the metrics server' }),
   METRICS_PORT: port({ default: 0, doc: 'port of the metrics server; 0 takes a free one and logs it' }),
 } as const satisfies Shape;

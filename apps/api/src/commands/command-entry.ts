@@ -21,6 +21,7 @@ import type { NatsHandle } from '@chat/platform/nats/connect';
 import type { PubAckResult, WindowedPublisher } from '@chat/platform/nats/publisher';
 import { msgIdHeader } from '@chat/platform/nats/raw-headers';
 import { pause } from '@chat/platform/resilience/backoff';
+import type { TraceSpan, Tracer } from '@chat/platform/tracing';
 
 export type Wish = {
   readonly teamId: TeamId;
@@ -49,6 +50,8 @@ export type CommandEntryDeps = {
   readonly waitMs: number;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export type CommandEntry = { submit(wish: Wish): Promise<EntryResult> };
@@ -65,24 +68,38 @@ type Refused = Extract<EntryResult, { kind: 'refused' }>;
 const refused = (code: Refused['code']): Refused => ({ kind: 'refused', code, retryAfterMs: RETRY_AFTER_MS });
 
 export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
-  const { nats, publisher, waitMs, clock, log } = deps;
+  const { nats, publisher, waitMs, clock, log, tracer } = deps;
 
-  const publishOnce = (subject: string, payload: Uint8Array, msgId: string): Promise<PubAckResult | 'full'> =>
+  const publishOnce = (
+    subject: string,
+    payload: Uint8Array,
+    msgId: string,
+    trace: TraceSpan | undefined,
+  ): Promise<PubAckResult | 'full'> =>
     new Promise((resolve) => {
-      if (!publisher.publish(subject, payload, msgIdHeader(msgId), resolve)) resolve('full');
+      const headers = msgIdHeader(msgId, trace?.traceparent);
+      if (!publisher.publish(subject, payload, headers, resolve)) resolve('full');
     });
 
-  const store = async (wish: Wish, hash: string, deadlineMs: number): Promise<Stored | Refused> => {
+  const store = async (
+    wish: Wish,
+    hash: string,
+    deadlineMs: number,
+    trace: TraceSpan | undefined,
+  ): Promise<Stored | Refused> => {
     const { teamId, id, actor, name, dataJson } = wish;
     const payload = Buffer.from(encodeCommand(id, actor, hash, name, clock.nowMs(), dataJson));
     const subject = cmdSubject(teamId, name);
     for (;;) {
-      const ack = await publishOnce(subject, payload, commandMsgId(actor, id, hash));
+      const ack = await publishOnce(subject, payload, commandMsgId(actor, id, hash), trace);
       if (ack === 'full') return refused('OVERLOADED');
       if (ack.kind === 'ok') return { kind: 'stored', seq: ack.seq, duplicate: ack.duplicate };
       if (ack.kind === 'error') {
         // The stream is there and says no: it is full, or the server is short of something.
-        log.warn({ partition: partitionOf(teamId), code: ack.code }, 'a command was not stored');
+        log.warn(
+          { partition: partitionOf(teamId), code: ack.code, commandId: id, traceId: trace?.traceId },
+          'a command was not stored',
+        );
         return refused('OVERLOADED');
       }
       if (ack.kind === 'closed' || performance.now() + RETRY_PAUSE_MS >= deadlineMs)
@@ -98,7 +115,7 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
       const reply = await nats.nc.request(subject, JSON.stringify(request), { timeout });
       return reply.json<OutcomeReply>();
     } catch (error) {
-      log.debug({ subject, reason: reasonOf(error) }, 'no outcome yet');
+      log.debug({ subject, commandId: request.commandId, reason: reasonOf(error) }, 'no outcome yet');
       return undefined;
     }
   };
@@ -118,19 +135,27 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
     }
   };
 
+  const submit = async (wish: Wish, trace: TraceSpan | undefined): Promise<EntryResult> => {
+    const deadlineMs = performance.now() + waitMs;
+    const hash = commandHash(wish.teamId, wish.name, wish.dataJson);
+    const stored = await store(wish, hash, deadlineMs, trace);
+    if (stored.kind === 'refused') return stored;
+    const reply = await outcome(wish, hash, deadlineMs);
+    if (reply?.kind === 'persisted') {
+      const isNew = reply.cmdSeq === stored.seq && !stored.duplicate;
+      return { kind: 'persisted', seq: reply.seq, event: reply.event, isNew };
+    }
+    if (reply?.kind === 'rejected') return { kind: 'rejected', code: reply.code, message: reply.message };
+    return { kind: 'accepted' };
+  };
+
   return {
     submit: async (wish) => {
-      const deadlineMs = performance.now() + waitMs;
-      const hash = commandHash(wish.teamId, wish.name, wish.dataJson);
-      const stored = await store(wish, hash, deadlineMs);
-      if (stored.kind === 'refused') return stored;
-      const reply = await outcome(wish, hash, deadlineMs);
-      if (reply?.kind === 'persisted') {
-        const isNew = reply.cmdSeq === stored.seq && !stored.duplicate;
-        return { kind: 'persisted', seq: reply.seq, event: reply.event, isNew };
-      }
-      if (reply?.kind === 'rejected') return { kind: 'rejected', code: reply.code, message: reply.message };
-      return { kind: 'accepted' };
+      if (tracer === undefined) return submit(wish, undefined);
+      const trace = tracer.root('api.command', { 'chat.command': wish.name });
+      const result = await submit(wish, trace);
+      trace?.end({ 'chat.result': result.kind });
+      return result;
     },
   };
 };

@@ -13,6 +13,7 @@ import type { ErrorCode } from '@chat/contracts/errors';
 import { type ChannelId, parseCommandId } from '@chat/contracts/ids';
 import { cmdSubject } from '@chat/contracts/subjects';
 import { commandHash } from '@chat/platform/command-hash';
+import type { Tracer } from '@chat/platform/tracing';
 import { commandKey } from '../feed/event-peek.ts';
 import type { MessageLimit } from '../limits/message-limit.ts';
 import { rejectedFrame } from '../session/server-frames.ts';
@@ -31,6 +32,8 @@ export type CommandEntryDeps = {
   readonly inFlightMaxCount: number;
   readonly sendSoon: (session: Session, frame: string) => void;
   readonly nowMs: () => number;
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export type CommandFrame = { readonly id: string; readonly name: string; readonly data: unknown };
@@ -75,7 +78,7 @@ const takeUnknownChannelToken = (session: Session, nowMs: number): boolean => {
 };
 
 export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
-  const { queue, limit, sendSoon, nowMs } = deps;
+  const { queue, limit, sendSoon, nowMs, tracer } = deps;
 
   const membershipFault = (session: Session, wish: CommandWish): Refusal | undefined => {
     const channelId = neededChannel(wish);
@@ -125,6 +128,7 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
       storedSeq: 0,
       isRepeat: false,
       next: undefined,
+      trace: tracer === undefined ? undefined : tracer.root('gateway.command', { 'chat.command': wish.name }),
     };
     if (!queue.add(waiter)) refuse({ code: 'OVERLOADED', retryAfterMs: OVERLOADED_RETRY_AFTER_MS });
   };

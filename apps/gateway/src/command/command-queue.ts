@@ -71,9 +71,12 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     waiter.firstTriedAtMs ||= nowMs();
     waiter.attemptCount += 1;
     const msgId = commandMsgId(session.userId, waiter.id, waiter.hash);
-    const isSent = publisher.publish(waiter.subject, waiter.payload, msgIdHeader(msgId), (result) =>
-      onResult(session, waiter, result),
-    );
+    const span = waiter.trace?.child('gateway.publish', { 'chat.attempt': waiter.attemptCount });
+    const headers = msgIdHeader(msgId, span?.traceparent);
+    const isSent = publisher.publish(waiter.subject, waiter.payload, headers, (result) => {
+      if (span !== undefined) span.end({ 'chat.ack': result.kind });
+      onResult(session, waiter, result);
+    });
     if (isSent) {
       session.isPublishing = true;
       if (waiter.state === 'queued') waiter.state = 'publishing';
@@ -131,7 +134,8 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     }
     if (result.kind === 'error') {
       const isFull = FULL_CODES.has(result.code);
-      if (!isFull) deps.log.warn({ code: result.code }, 'the command stream refuses a command');
+      const ids = { commandId: waiter.id, ...(waiter.trace ? { traceId: waiter.trace.traceId } : {}) };
+      if (!isFull) deps.log.warn({ code: result.code, ...ids }, 'the command stream refuses a command');
       return refuseAll(session, 'OVERLOADED', OVERLOADED_RETRY_AFTER_MS);
     }
     const isOver = nowMs() - waiter.firstTriedAtMs >= GIVE_UP_AFTER_MS;

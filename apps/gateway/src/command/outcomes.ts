@@ -38,6 +38,7 @@ export const createOutcomes = ({ limit, sendSoon, nowMs }: OutcomesDeps): Outcom
   const remove = (waiter: Waiter): void => {
     if (waiter.state === 'done') return;
     waiter.state = 'done';
+    if (waiter.trace !== undefined) waiter.trace.end();
     waiter.session.pendingCount -= 1;
     const first = byKey.get(waiter.key);
     if (first === waiter) {

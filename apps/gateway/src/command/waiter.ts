@@ -1,5 +1,6 @@
 import type { CommandName } from '@chat/contracts/commands';
 import type { CommandId } from '@chat/contracts/ids';
+import type { TraceSpan } from '@chat/platform/tracing';
 import type { Session } from '../session/session.ts';
 
 /**
@@ -27,4 +28,6 @@ export type Waiter = {
   isRepeat: boolean;
   /** Next waiter under the same key (the same wish sent again while it is pending). */
   next: Waiter | undefined;
+  /** From the frame to its outcome; only when this command is traced. */
+  readonly trace?: TraceSpan | undefined;
 };

@@ -18,6 +18,7 @@ import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type FeedReset, type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { type ExistingStreamState, type StreamState, streamState } from '@chat/platform/nats/streams';
+import type { DeliveryTraces } from './delivery-traces.ts';
 import { peekSeq } from './event-peek.ts';
 import type { Partition } from './partition.ts';
 
@@ -38,6 +39,8 @@ export type PartitionFeedDeps = {
   readonly onEvents: (partition: Partition) => void;
   /** The sessions of the partition must go. */
   readonly closeSessions: (partition: Partition, code: number, reason: string) => void;
+  /** Undefined: tracing is off. */
+  readonly traces?: DeliveryTraces | undefined;
 };
 
 export type PartitionFeed = {
@@ -104,7 +107,9 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
       startSeq,
       namePrefix: `${deps.namePrefix}_${partition.index}`,
       onMessage: (msg) => {
-        if (mine === generation) receive(msg.seq, msg.subject, msg.data);
+        if (mine !== generation) return;
+        if (deps.traces !== undefined) deps.traces.received(partition, msg);
+        receive(msg.seq, msg.subject, msg.data);
       },
       onGap: (expected, got) => {
         if (mine === generation) skip(expected, got);

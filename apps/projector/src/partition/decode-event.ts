@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { type EventElement, type EventType, eventVersions } from '@chat/contracts/events';
 import { partitionOf } from '@chat/contracts/ids';
 import { parseEvtSubject } from '@chat/contracts/subjects';
+import type { TraceSpan } from '@chat/platform/tracing';
 import type { ReadEvent } from '@chat/read-model/port';
 
 /** An event that cannot be understood or stands at the wrong place. Never skipped. */
@@ -19,6 +20,8 @@ export type RawEvent = {
   /** `evt.<p>.<team>.<scope>` */
   readonly subject: string;
   readonly data: Uint8Array;
+  /** From the feed to the checkpoint; only when its command is traced. */
+  readonly trace?: TraceSpan | undefined;
 };
 
 const decoder = new TextDecoder('utf-8', { fatal: true });

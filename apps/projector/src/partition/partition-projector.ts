@@ -20,6 +20,7 @@ import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { pause, retryUntil } from '@chat/platform/resilience/backoff';
 import { onceAsync } from '@chat/platform/service';
+import { HEADER_TRACEPARENT, type Tracer } from '@chat/platform/tracing';
 import { touchedMembers } from '@chat/read-model/fold';
 import { type ApplyResult, type EventBatch, LogFault, type ReadModel } from '@chat/read-model/port';
 import type { MembersPublisher } from '../membership/members-publisher.ts';
@@ -40,6 +41,8 @@ export type PartitionProjectorDeps = {
   readonly buffer: BufferBounds;
   readonly batchIntervalMs: number;
   readonly log: Logger;
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export type PartitionState = {
@@ -70,7 +73,7 @@ const IDLE_CHECK_MS = 2_000;
 type Doubt = 'gap' | 'stream' | 'checkpoint';
 
 export const createPartitionProjector = (deps: PartitionProjectorDeps): PartitionProjector => {
-  const { partition, nats, readModel, eventLog, members, log } = deps;
+  const { partition, nats, readModel, eventLog, members, log, tracer } = deps;
   const stream = evtStream(partition);
   const abort = new AbortController();
   const { signal } = abort;
@@ -175,7 +178,12 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       startSeq: appliedSeq + 1,
       namePrefix: `projector_${deps.instance}_${partition}`,
       onMessage: (message) => {
-        buffer.push({ seq: message.seq, subject: message.subject, data: message.data });
+        const { seq, subject, data } = message;
+        const trace =
+          tracer === undefined
+            ? undefined
+            : tracer.remote('projector.apply', message.headers?.get(HEADER_TRACEPARENT), { 'chat.seq': seq });
+        buffer.push({ seq, subject, data, trace });
         if (buffer.isFull()) opened.pause();
         wake.set();
       },
@@ -257,6 +265,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       return false;
     }
     appliedSeq = batch.upTo;
+    if (tracer !== undefined) for (const raw of raws) raw.trace?.end({ 'chat.batch': raws.length });
     members.note(touchedMembers(events), appliedSeq, epoch);
     return true;
   };

@@ -31,6 +31,7 @@ import { BatchPlan, type Outcome, type PlanPart } from './batch-plan.ts';
 import { commitBatchStatement, commitBatchValues } from './commit-batch.ts';
 import { PoisonFault, decideMessage } from './decide-batch.ts';
 import { peekOutcomeKey } from './peek-outcome-key.ts';
+import { commitTraced, decideTraced } from './traced.ts';
 import type { PoisonHandler } from './poison-handler.ts';
 
 /** Design. */
@@ -58,6 +59,7 @@ export type BatchLoopDeps = {
   readonly clock: Clock;
   readonly faultPoints: FaultPoints;
   readonly log: Logger;
+  readonly isTracing?: boolean;
 };
 
 export type BatchLoop = {
@@ -152,11 +154,13 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
         plan = new BatchPlan();
         decideAll(plan, usable, looked);
         faultPoints('decide');
+        const startedMs = Date.now();
         await session.query({
           ...commitBatchStatement,
           values: commitBatchValues(plan, deps.owner, deps.leaseTtlMs),
         });
         faultPoints('commit');
+        if (deps.isTracing === true) commitTraced(usable, startedMs);
         committed(plan, usable);
         return;
       } catch (error) {
@@ -220,7 +224,9 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
         open = item.open;
         context = { plan, part: partOf(plan, open), teams, nowMs, known };
       }
-      decideMessage(context, item.message, i);
+      const { trace } = item.message;
+      if (trace === undefined) decideMessage(context, item.message, i);
+      else decideTraced(trace, context, item.message, i);
     }
   };
 

@@ -17,6 +17,7 @@ import {
   parseUserId,
 } from '@chat/contracts/ids';
 import { TEXT_MAX_BYTES } from '@chat/contracts/limits';
+import type { TraceSpan } from '@chat/platform/tracing';
 
 /** As it came from the stream; kept raw until it is its turn, so that a queue holds bytes and nothing twice. */
 export type IntakeMessage = {
@@ -27,6 +28,8 @@ export type IntakeMessage = {
   readonly data: Uint8Array;
   /** `Nats-Msg-Id`, read only when the body cannot be. */
   readonly msgId: () => string;
+  /** From the stream to the acknowledged events; only when this command is traced. */
+  readonly trace?: TraceSpan | undefined;
 };
 
 /** Who wished it, as far as that can be told: a refusal needs all four. */

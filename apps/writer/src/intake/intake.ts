@@ -18,6 +18,7 @@ import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { FeedMessage, OrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { pause } from '@chat/platform/resilience/backoff';
+import { HEADER_TRACEPARENT, type Tracer } from '@chat/platform/tracing';
 import { type IntakeMessage, createSubjectTeams } from './decode-command.ts';
 import type { Position, verifyPosition } from './verify-position.ts';
 
@@ -51,10 +52,12 @@ export type IntakeDeps = {
   readonly wake: () => void;
   readonly log: Logger;
   readonly maxCount?: number;
+  /** Undefined: tracing is off. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export const createIntake = (deps: IntakeDeps): Intake => {
-  const { p, wake, log, maxCount: boundCount = INTAKE_MAX_COUNT } = deps;
+  const { p, wake, log, tracer, maxCount: boundCount = INTAKE_MAX_COUNT } = deps;
   const teamOf = createSubjectTeams(p);
   const queue = new Deque<IntakeMessage>(1_024);
   const stopping = new AbortController();
@@ -70,7 +73,11 @@ export const createIntake = (deps: IntakeDeps): Intake => {
     const { seq, subject, data } = message;
     // Parsing headers costs more than deciding: only when somebody asks.
     const msgId = (): string => message.headers?.get(HEADER_MSG_ID) ?? '';
-    queue.push({ seq, subject, teamId: teamOf(subject), data, msgId });
+    const trace =
+      tracer === undefined
+        ? undefined
+        : tracer.remote('writer.command', message.headers?.get(HEADER_TRACEPARENT), { 'chat.partition': p });
+    queue.push({ seq, subject, teamId: teamOf(subject), data, msgId, trace });
     queuedBytes += data.byteLength;
     lastSeq = seq;
     lastMsgId = msgId;

@@ -17,8 +17,9 @@ import { Deque } from '@chat/platform/deque';
 import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { PubAckResult, WindowedPublisher } from '@chat/platform/nats/publisher';
-import { expectedLastSeqHeader } from '@chat/platform/nats/raw-headers';
+import { type EncodedHeaders, expectedLastSeqHeader } from '@chat/platform/nats/raw-headers';
 import { backoffMs, pause } from '@chat/platform/resilience/backoff';
+import type { TraceSpan } from '@chat/platform/tracing';
 import type { FaultPoints } from '../fault-points.ts';
 
 export const RELAY_MAX_COUNT = 8_192;
@@ -26,7 +27,21 @@ export const RELAY_MAX_BYTES = 32 * 1024 * 1024;
 /** Rows read or sent at once while recovering. */
 export const RELAY_CHUNK_COUNT = 256;
 
-export type RelayEvent = { readonly seq: number; readonly subject: string; readonly payload: string };
+export type RelayEvent = {
+  readonly seq: number;
+  readonly subject: string;
+  readonly payload: string;
+  /** Of its command; the span of the relay is made when it is sent first. */
+  readonly trace?: TraceSpan;
+  relaySpan?: TraceSpan;
+};
+
+/** Event n expects n − 1. */
+const headersOf = (event: RelayEvent): EncodedHeaders => {
+  if (event.trace === undefined) return expectedLastSeqHeader(event.seq - 1);
+  event.relaySpan ??= event.trace.child('writer.relay', { 'chat.seq': event.seq });
+  return expectedLastSeqHeader(event.seq - 1, event.relaySpan.traceparent);
+};
 
 export type RelayDeps = {
   readonly p: number;
@@ -75,6 +90,10 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
     const hadRoom = hasRoom();
     for (let head = unacked.peek(); head && head.seq <= acked; head = unacked.peek()) {
       unackedBytes -= head.payload.length;
+      if (head.trace !== undefined) {
+        head.relaySpan?.end();
+        head.trace.end();
+      }
       unacked.shift();
     }
     if (!hadRoom && hasRoom()) deps.wake();
@@ -86,11 +105,11 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
   const burst = (events: readonly RelayEvent[], onAck: (result: PubAckResult) => void): void => {
     const last = events.length - 1;
     for (let i = 0; i < last; i += 1) {
-      const { seq, subject, payload } = events[i]!;
-      publisher.publishNoReply(subject, Buffer.from(payload), expectedLastSeqHeader(seq - 1));
+      const event = events[i]!;
+      publisher.publishNoReply(event.subject, Buffer.from(event.payload), headersOf(event));
     }
-    const { seq, subject, payload } = events[last]!;
-    const sent = publisher.publish(subject, Buffer.from(payload), expectedLastSeqHeader(seq - 1), onAck);
+    const event = events[last]!;
+    const sent = publisher.publish(event.subject, Buffer.from(event.payload), headersOf(event), onAck);
     if (!sent) onAck({ kind: 'timeout' });
   };
 

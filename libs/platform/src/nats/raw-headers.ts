@@ -7,6 +7,7 @@
 
 import { HEADER_EXPECTED_LAST_SEQ, HEADER_MSG_ID } from '@chat/contracts/streams';
 import type { MsgHdrs } from '@nats-io/nats-core';
+import { HEADER_TRACEPARENT } from '../tracing.ts';
 
 export type EncodedHeaders = { encode(): Uint8Array };
 
@@ -31,10 +32,18 @@ export const encodeHeaders = (lines: readonly string[]): RawHeaders => {
   return new RawHeaders(Buffer.from(`NATS/1.0\r\n${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
 };
 
+/** The line that continues a trace; nothing without one. Ours, so it needs no check. */
+const traceLine = (traceparent: string | undefined): string =>
+  traceparent === undefined ? '' : `${HEADER_TRACEPARENT}: ${traceparent}\r\n`;
+
 /** `Nats-Msg-Id`: the broker drops a repeat within the window. `id` must be a token of ours (checked where it is parsed). */
-export const msgIdHeader = (id: string): RawHeaders =>
-  new RawHeaders(Buffer.from(`NATS/1.0\r\n${HEADER_MSG_ID}: ${id}\r\n\r\n`, 'latin1'));
+export const msgIdHeader = (id: string, traceparent?: string): RawHeaders =>
+  new RawHeaders(
+    Buffer.from(`NATS/1.0\r\n${HEADER_MSG_ID}: ${id}\r\n${traceLine(traceparent)}\r\n`, 'latin1'),
+  );
 
 /** `Nats-Expected-Last-Sequence`: the append is refused (10071) unless the stream's last sequence is `seq`. */
-export const expectedLastSeqHeader = (seq: number): RawHeaders =>
-  new RawHeaders(Buffer.from(`NATS/1.0\r\n${HEADER_EXPECTED_LAST_SEQ}: ${seq}\r\n\r\n`, 'latin1'));
+export const expectedLastSeqHeader = (seq: number, traceparent?: string): RawHeaders =>
+  new RawHeaders(
+    Buffer.from(`NATS/1.0\r\n${HEADER_EXPECTED_LAST_SEQ}: ${seq}\r\n${traceLine(traceparent)}\r\n`, 'latin1'),
+  );
