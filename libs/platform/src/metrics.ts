@@ -15,7 +15,10 @@ type Named<L extends string> = {
 
 export type Metrics = {
   readonly registry: Registry;
-  counter<L extends string = never>(options: Named<L>): Counter<L>;
+  /** `collect` runs at each scrape; it may `reset` and `inc` the counter to what was counted in a plain number. */
+  counter<L extends string = never>(
+    options: Named<L> & { readonly collect?: (this: Counter<L>) => void },
+  ): Counter<L>;
   /** `collect` runs at each scrape and sets the gauge (`this`): state that is read costs nothing between scrapes. */
   gauge<L extends string = never>(
     options: Named<L> & { readonly collect?: (this: Gauge<L>) => void },
@@ -41,7 +44,12 @@ export const createMetrics = (options: MetricsOptions = {}): Metrics => {
   const { service, isProcessWatched = service !== undefined } = options;
   const registry = new Registry();
   const registers = [registry];
-  if (isProcessWatched) collectDefaultMetrics({ register: registry });
+  if (isProcessWatched) {
+    collectDefaultMetrics({ register: registry });
+    // Gauges with a counter's ending; the same numbers by type stay (`nodejs_active_handles` …).
+    for (const kind of ['handles', 'requests', 'resources'])
+      registry.removeSingleMetric(`nodejs_active_${kind}_total`);
+  }
   if (service !== undefined) {
     new Gauge({
       name: 'chat_build_info',

@@ -45,6 +45,8 @@ export type ChatStackOptions = {
   readonly fsync?: boolean;
   readonly postgresSettings?: Readonly<Record<string, string>>;
   readonly onEvent?: (event: SupervisorEvent) => void;
+  /** Every line an app writes. */
+  readonly onLine?: (name: string, line: string) => void;
 };
 
 export type ChatStack = {
@@ -201,7 +203,14 @@ const startIn = async (
     const own = { app, instance: name, healthPort, metricsPort, port };
     const env = { ...environmentOf(facts, own), ...quickDrain[app], ...options.env?.[app] };
     const nodeArgs = options.nodeArgs?.[app];
-    const handle = createAppHandle({ app, env, from, ...(nodeArgs ? { nodeArgs } : {}) });
+    const { onLine } = options;
+    const handle = createAppHandle({
+      app,
+      env,
+      from,
+      ...(nodeArgs ? { nodeArgs } : {}),
+      ...(onLine ? { onLine: (line: string) => onLine(name, line) } : {}),
+    });
     const unit = supervise(name, handle, policy, options.onEvent);
     apps.set(name, handle);
     units.set(name, unit);
