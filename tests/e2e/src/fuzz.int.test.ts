@@ -12,8 +12,8 @@ import { errorCatalogue, isErrorCode } from '@chat/contracts/errors';
 import type { ChannelId } from '@chat/contracts/ids';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { within } from './eventually.ts';
-import { type WireSession, openWire } from './wire-session.ts';
+import { within } from '@chat/testkit/checking/eventually';
+import { type WireSession, openWire } from '@chat/testkit/checking/wire-session';
 import { type World, explainFailures, startWorld, user } from './world.ts';
 
 const alice = user('alice');

@@ -5,10 +5,10 @@ import type { MessageView, SendMessageResponse } from '@chat/contracts/http';
 import type { ChannelId } from '@chat/contracts/ids';
 import { cmdStream } from '@chat/contracts/streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { query, withJetStream } from './collect.ts';
-import { eventually } from './eventually.ts';
+import { query, withJetStream } from '@chat/testkit/checking/collect';
+import { eventually } from '@chat/testkit/checking/eventually';
 import { restartAll } from './operations.ts';
-import type { WireSession } from './wire-session.ts';
+import type { WireSession } from '@chat/testkit/checking/wire-session';
 import { type World, explainFailures, startWorld, user } from './world.ts';
 
 const alice = user('alice');

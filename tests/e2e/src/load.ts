@@ -6,9 +6,9 @@
 import { createChatClient } from '@chat/client/chat-client';
 import type { EventElement } from '@chat/contracts/events';
 import type { ChannelId, CommandId, UserId } from '@chat/contracts/ids';
-import { eventually } from './eventually.ts';
-import type { Observer, Send, Verdict } from './history.ts';
-import type { Delivery } from './wire-session.ts';
+import { eventually } from '@chat/testkit/checking/eventually';
+import type { Observer, Send, Verdict } from '@chat/testkit/checking/history';
+import type { Delivery } from '@chat/testkit/checking/wire-session';
 import type { World } from './world.ts';
 
 export type Load = {

@@ -7,12 +7,12 @@
 import { randomUUID } from 'node:crypto';
 import type { ChannelId, UserId } from '@chat/contracts/ids';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkHistory, describeViolations } from './checker.ts';
-import { readLog, readStream } from './collect.ts';
-import { eventually } from './eventually.ts';
-import type { Send } from './history.ts';
+import { checkHistory, describeViolations } from '@chat/testkit/checking/checker';
+import { readLog, readStream } from '@chat/testkit/checking/collect';
+import { eventually } from '@chat/testkit/checking/eventually';
+import type { Send } from '@chat/testkit/checking/history';
 import { type Load, startLoad } from './load.ts';
-import type { WireDevice } from './wire-device.ts';
+import type { WireDevice } from '@chat/testkit/checking/wire-device';
 import { type World, explainFailures, startWorld, user } from './world.ts';
 
 const alice = user('alice');

@@ -3,9 +3,9 @@
 import { randomUUID } from 'node:crypto';
 import type { ChannelId, UserId } from '@chat/contracts/ids';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkHistory, describeViolations } from './checker.ts';
-import { readLog } from './collect.ts';
-import type { WireSession } from './wire-session.ts';
+import { checkHistory, describeViolations } from '@chat/testkit/checking/checker';
+import { readLog } from '@chat/testkit/checking/collect';
+import type { WireSession } from '@chat/testkit/checking/wire-session';
 import { type World, explainFailures, startWorld, user } from './world.ts';
 
 const alice = user('alice');

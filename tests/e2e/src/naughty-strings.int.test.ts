@@ -6,10 +6,10 @@ import type { EventElement } from '@chat/contracts/events';
 import type { Cursor } from '@chat/contracts/frames';
 import type { ChannelId } from '@chat/contracts/ids';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readLog } from './collect.ts';
-import { eventually } from './eventually.ts';
+import { readLog } from '@chat/testkit/checking/collect';
+import { eventually } from '@chat/testkit/checking/eventually';
 import { type NaughtyString, naughtyStrings, tooLargeCodes } from './naughty-strings.ts';
-import type { WireSession } from './wire-session.ts';
+import type { WireSession } from '@chat/testkit/checking/wire-session';
 import { type World, explainFailures, startWorld, user } from './world.ts';
 
 const alice = user('alice');

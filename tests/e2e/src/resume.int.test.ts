@@ -5,12 +5,12 @@ import type { Cursor } from '@chat/contracts/frames';
 import type { ChannelId } from '@chat/contracts/ids';
 import { cmdStream, evtStream } from '@chat/contracts/streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkHistory, describeViolations } from './checker.ts';
-import { readLog, readStream, streamInfo, withJetStream } from './collect.ts';
-import { eventually } from './eventually.ts';
-import type { Observer, Send } from './history.ts';
+import { checkHistory, describeViolations } from '@chat/testkit/checking/checker';
+import { readLog, readStream, streamInfo, withJetStream } from '@chat/testkit/checking/collect';
+import { eventually } from '@chat/testkit/checking/eventually';
+import type { Observer, Send } from '@chat/testkit/checking/history';
 import { startLoad } from './load.ts';
-import type { WireSession } from './wire-session.ts';
+import type { WireSession } from '@chat/testkit/checking/wire-session';
 import { type World, explainFailures, startWorld, user } from './world.ts';
 
 const alice = user('alice');

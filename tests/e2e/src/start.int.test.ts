@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChannelsResponse, DevTokenResponse } from '@chat/contracts/http';
 import { repositoryRoot } from '@chat/testkit/processes/app-process';
 import { isPortFree } from '@chat/testkit/servers/ports';
-import { eventually } from './eventually.ts';
+import { eventually } from '@chat/testkit/checking/eventually';
 
 type StackFile = {
   readonly api: string;

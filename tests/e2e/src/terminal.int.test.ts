@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { type ChatStack, startChatStack } from '@chat/testkit/processes/chat-stack';
 import type { SeededTeam } from '@chat/testkit/processes/seed-team';
 import { afterAll, afterEach, beforeAll, expect, it, onTestFailed } from 'vitest';
-import { eventually } from './eventually.ts';
+import { eventually } from '@chat/testkit/checking/eventually';
 
 const main = fileURLToPath(new URL('../../../tools/chat/main.ts', import.meta.url));
 

@@ -19,12 +19,12 @@ import {
 import { cmdStream, evtStream } from '@chat/contracts/streams';
 import { type ChatStack, startChatStack } from '@chat/testkit/processes/chat-stack';
 import { afterEach } from 'vitest';
-import { type ApiClient, createApiClient } from './api-client.ts';
-import { type NatsAccess, query, readCommands, streamInfo } from './collect.ts';
-import { eventually } from './eventually.ts';
-import type { CommandRow } from './history.ts';
-import { type DeviceOptions, type WireDevice, startWireDevice } from './wire-device.ts';
-import { type WireOptions, type WireSession, openWire } from './wire-session.ts';
+import { type ApiClient, createApiClient } from '@chat/testkit/checking/api-client';
+import { type NatsAccess, query, readCommands, streamInfo } from '@chat/testkit/checking/collect';
+import { eventually } from '@chat/testkit/checking/eventually';
+import type { CommandRow } from '@chat/testkit/checking/history';
+import { type DeviceOptions, type WireDevice, startWireDevice } from '@chat/testkit/checking/wire-device';
+import { type WireOptions, type WireSession, openWire } from '@chat/testkit/checking/wire-session';
 
 export type World = {
   readonly stack: ChatStack;

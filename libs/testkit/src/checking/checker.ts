@@ -3,7 +3,9 @@
  * sequence, maps in between.
  */
 
+import type { UserId } from '@chat/contracts/ids';
 import type { ApiHistory, CommandRow, History, LogRow, Observer, Send, StreamRow } from './history.ts';
+import { checkReads } from './read-checks.ts';
 import { type TeamEvent, readable, receivable, teamEvents } from './visibility.ts';
 
 export type ViolationName =
@@ -16,6 +18,7 @@ export type ViolationName =
   | 'COMMAND_ROW_WRONG'
   // what senders were told (I1, I2)
   | 'NO_OUTCOME'
+  | 'ACCEPTED_WITHOUT_OUTCOME'
   | 'PERSISTED_LOST'
   | 'PERSISTED_ELSEWHERE'
   | 'CONTENT_DIFFERS'
@@ -23,6 +26,7 @@ export type ViolationName =
   | 'SENDER_REORDERED'
   // what members were given (I3, I4)
   | 'NOT_DELIVERED'
+  | 'RESUME_GAP'
   | 'DELIVERED_TWICE'
   | 'DELIVERED_OUT_OF_ORDER'
   | 'DELIVERED_DIFFERS'
@@ -33,23 +37,28 @@ export type ViolationName =
   | 'API_DOUBLED'
   | 'API_OUT_OF_ORDER'
   | 'API_DIFFERS'
-  | 'API_LEAKED';
+  | 'API_LEAKED'
+  | 'READ_STALE'
+  | 'READ_WRONG'
+  | 'UNREAD_WRONG';
 
 export type Violation = { readonly name: ViolationName; readonly where: string };
-type Report = (name: ViolationName, where: string) => void;
+export type Report = (name: ViolationName, where: string) => void;
 
 /** Empty when the history keeps every promise. */
 export const checkHistory = (history: History): readonly Violation[] => {
   const violations: Violation[] = [];
   const report: Report = (name, where) => void violations.push({ name, where });
   const events = teamEvents(history.log, history.teamId);
-  checkLog(history.log, report);
+  checkLog(history, report);
   checkStream(history.log, history.stream, report);
   checkMessages(events, report);
   checkCommands(history, events, report);
   checkSends(history.sends, events, report);
-  for (const observer of history.observers) checkObserver(observer, events, report);
+  checkAccepted(history, events, report);
+  checkObservers(history, events, report);
   for (const pages of history.api) checkApi(pages, events, report);
+  checkReads(history, events, report);
   return violations;
 };
 
@@ -62,8 +71,8 @@ export const describeViolations = (violations: readonly Violation[], limit = 20)
 };
 
 /** Row ids of a partition are 1, 2, 3, … */
-const checkLog = (log: readonly LogRow[], report: Report): void => {
-  const last = new Map<number, number>();
+const checkLog = ({ log, afterSeq }: History, report: Report): void => {
+  const last = new Map<number, number>(afterSeq);
   for (const { partition, seq } of log) {
     const before = last.get(partition) ?? 0;
     if (seq <= before) report('LOG_DISORDER', `partition ${partition}: ${seq} after ${before}`);
@@ -167,15 +176,45 @@ const checkVerdict = (send: Send, event: TeamEvent['event'] | undefined, report:
   }
 };
 
+/** Accepted means stored: the log holds its outcome, a fact or a refusal, even if its sender never asked again. */
+const checkAccepted = (history: History, events: readonly TeamEvent[], report: Report): void => {
+  if (!history.accepted?.length) return;
+  const decided = new Set<string>(history.commands.map(({ commandId }) => commandId));
+  for (const { event } of events) decided.add(event.commandId);
+  for (const { sender, id } of history.accepted) {
+    if (!decided.has(id)) report('ACCEPTED_WITHOUT_OUTCOME', `${sender}: ${id}`);
+  }
+};
+
+const checkObservers = (history: History, events: readonly TeamEvent[], report: Report): void => {
+  const digest = history.digest ?? ((payload: string) => payload);
+  const logged = new Set(events.map(({ row }) => row.seq));
+  const views = new Map<UserId, readonly Seen[]>();
+  for (const observer of history.observers) {
+    const { userId } = observer;
+    const view =
+      views.get(userId) ??
+      receivable(events, userId).map(({ row }) => ({ seq: row.seq, content: digest(row.payload) }));
+    views.set(userId, view);
+    checkObserver(observer, view, logged, report);
+  }
+};
+
+type Seen = { readonly seq: number; readonly content: string };
+
 /** The deliveries are exactly the visible events of (afterSeq, upToSeq], each once, ascending, same bytes. */
-const checkObserver = (observer: Observer, events: readonly TeamEvent[], report: Report): void => {
+const checkObserver = (
+  observer: Observer,
+  view: readonly Seen[],
+  logged: ReadonlySet<number>,
+  report: Report,
+): void => {
   const who = observer.name;
   const expected = new Map(
-    receivable(events, observer.userId)
-      .filter(({ row }) => row.seq > observer.afterSeq && row.seq <= observer.upToSeq)
-      .map(({ row }) => [row.seq, row.payload]),
+    view
+      .filter(({ seq }) => seq > observer.afterSeq && seq <= observer.upToSeq)
+      .map(({ seq, content }) => [seq, content]),
   );
-  const logged = new Set(events.map(({ row }) => row.seq));
   const given = new Set<number>();
   let last = 0;
   for (const { seq, content } of observer.deliveries) {
@@ -187,7 +226,33 @@ const checkObserver = (observer: Observer, events: readonly TeamEvent[], report:
     given.add(seq);
     last = Math.max(last, seq);
   }
-  for (const seq of expected.keys()) if (!given.has(seq)) report('NOT_DELIVERED', `${who}: ${seq}`);
+  const missing = [...expected.keys()].filter((seq) => !given.has(seq));
+  if (missing.length === 0) return;
+  const boundaries = boundariesOf(observer, given);
+  for (const seq of missing) {
+    const isAtBoundary = boundaries.some(({ fromSeq, endSeq }) => seq > fromSeq && seq < endSeq);
+    report(isAtBoundary ? 'RESUME_GAP' : 'NOT_DELIVERED', `${who}: ${seq}`);
+  }
+};
+
+/** From the cursor of each resume to the first event given after its head. */
+const boundariesOf = ({ resumes = [] }: Observer, given: ReadonlySet<number>) => {
+  const ascending = [...given].sort((a, b) => a - b);
+  return resumes.map(({ fromSeq, head }) => ({
+    fromSeq,
+    endSeq: ascending[firstAfter(ascending, head)] ?? Infinity,
+  }));
+};
+
+/** Index of the first number greater than `bound`. */
+const firstAfter = (ascending: readonly number[], bound: number): number => {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ascending[middle] ?? Infinity) > bound) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 };
 
 /** The pages hold exactly the readable messages, ascending by `channelSeq`, with the log's content. */

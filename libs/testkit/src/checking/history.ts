@@ -3,7 +3,7 @@
  * knows how it was gathered, so that hand-made bad histories can be judged by the same code.
  */
 
-import type { MessageView } from '@chat/contracts/http';
+import type { ChannelView, MessageView } from '@chat/contracts/http';
 import type { ChannelId, CommandId, TeamId, UserId } from '@chat/contracts/ids';
 import type { Scope } from '@chat/contracts/subjects';
 
@@ -53,7 +53,24 @@ export type Observer = {
   readonly upToSeq: number;
   /** `content` is the element's JSON with its keys in the order they came in. */
   readonly deliveries: readonly { readonly seq: number; readonly content: string }[];
+  /** Every resume: the cursor it came with and the head it was answered with. A hole there has a name of its own. */
+  readonly resumes?: readonly { readonly fromSeq: number; readonly head: number }[];
 };
+
+/** A command of which its sender was told `accepted`. */
+export type Accepted = { readonly sender: UserId; readonly id: CommandId };
+
+/** A page read while the system ran: the newest messages of a channel, asked for with `minSeq`. */
+export type PageRead = {
+  readonly userId: UserId;
+  readonly channelId: ChannelId;
+  /** Seq of a message of this channel that the reader knew to be persisted before it asked; 0: none. */
+  readonly minSeq: number;
+  readonly messages: readonly { readonly id: string; readonly channelSeq: number; readonly seq: number }[];
+};
+
+/** What the API says about a user's channels when all is quiet. */
+export type ChannelList = { readonly userId: UserId; readonly channels: readonly ChannelView[] };
 
 /** The whole history of one channel as the read API gave it to one user. */
 export type ApiHistory = {
@@ -71,4 +88,11 @@ export type History = {
   readonly sends: readonly Send[];
   readonly observers: readonly Observer[];
   readonly api: readonly ApiHistory[];
+  readonly accepted?: readonly Accepted[];
+  readonly reads?: readonly PageRead[];
+  readonly lists?: readonly ChannelList[];
+  /** The log and stream rows given begin after this seq of their partition. Default: they are whole. */
+  readonly afterSeq?: ReadonlyMap<number, number>;
+  /** What stands for an element in `deliveries` instead of its bytes, so that a long history stays small. */
+  readonly digest?: (payload: string) => string;
 };

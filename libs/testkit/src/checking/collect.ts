@@ -4,7 +4,7 @@ import { evtStream } from '@chat/contracts/streams';
 import type { TeamId, UserId } from '@chat/contracts/ids';
 import type { CommandId } from '@chat/contracts/ids';
 import type { Scope } from '@chat/contracts/subjects';
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import pg from 'pg';
 import type { CommandRow, LogRow, StreamRow } from './history.ts';
@@ -27,11 +27,16 @@ export const query = async <R extends pg.QueryResultRow>(
   }
 };
 
-export const readLog = async (databaseUrl: string, partition: number): Promise<readonly LogRow[]> => {
+/** The rows after `afterSeq`. */
+export const readLog = async (
+  databaseUrl: string,
+  partition: number,
+  afterSeq = 0,
+): Promise<readonly LogRow[]> => {
   const rows = await query<{ id: string; team_id: TeamId; scope: Scope; payload: string }>(
     databaseUrl,
-    'SELECT id, team_id, scope, payload FROM event_log WHERE p = $1 ORDER BY id',
-    [partition],
+    'SELECT id, team_id, scope, payload FROM event_log WHERE p = $1 AND id > $2 ORDER BY id',
+    [partition, afterSeq],
   );
   return rows.map(({ id, team_id: teamId, scope, payload }) => ({
     partition,
@@ -74,16 +79,24 @@ export const withJetStream = async <T>(
 
 const FETCH_COUNT = 1_000;
 
-/** The whole of `EVT_<p>`, from its first to its last message. */
-export const readStream = (nats: NatsAccess, partition: number): Promise<readonly StreamRow[]> =>
+/** `EVT_<p>` from its first message after `afterSeq` to its last. */
+export const readStream = (
+  nats: NatsAccess,
+  partition: number,
+  afterSeq = 0,
+): Promise<readonly StreamRow[]> =>
   withJetStream(nats, async ({ js, jsm }) => {
     const stream = evtStream(partition);
     const { state } = await jsm.streams.info(stream);
     const rows: StreamRow[] = [];
-    if (state.messages === 0) return rows;
-    const consumer = await js.consumers.get(stream);
+    const firstSeq = Math.max(state.first_seq, afterSeq + 1);
+    if (state.messages === 0 || firstSeq > state.last_seq) return rows;
+    const consumer = await js.consumers.get(stream, {
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: firstSeq,
+    });
     while ((rows.at(-1)?.seq ?? 0) < state.last_seq) {
-      const count = Math.min(FETCH_COUNT, state.messages - rows.length);
+      const count = Math.min(FETCH_COUNT, state.last_seq - (rows.at(-1)?.seq ?? firstSeq - 1));
       for await (const message of await consumer.fetch({ max_messages: count, expires: 5_000 })) {
         rows.push({ partition, seq: message.seq, payload: message.string() });
       }

@@ -74,3 +74,14 @@ export const readable = (
       event.type === 'message.sent' && event.channelId === channelId && (isPublic || event.seq > sinceSeq),
   );
 };
+
+/** The user's read mark in a channel at the end of the log; a (re-)join begins at 0. */
+export const readMark = (events: readonly TeamEvent[], userId: UserId, channelId: ChannelId): number => {
+  let upTo = 0;
+  for (const { row, event } of events) {
+    if (row.scope !== `u_${userId}` || event.channelId !== channelId) continue;
+    if (event.type === 'member.added') upTo = 0;
+    if (event.type === 'read.marked') upTo = event.data.upTo;
+  }
+  return upTo;
+};

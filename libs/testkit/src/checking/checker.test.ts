@@ -301,4 +301,75 @@ describe('the checker', () => {
     expect(names(withApi(sound, 1, (m) => [foreign, ...m]))).toEqual(['API_LEAKED']);
     expect(names(withApi(sound, 2, () => [foreign]))).toEqual(['API_LEAKED']);
   });
+
+  it('tells a hole where a resume met the live feed from any other hole', () => {
+    const sound = soundHistory();
+    const first = at(at(sound.observers, 0).deliveries, 0).seq;
+    const without = (seq: number) => (o: Observer) => ({
+      deliveries: o.deliveries.filter((d) => d.seq !== seq),
+      resumes: [{ fromSeq: first, head: first + 2 }],
+    });
+    expect(names(withObserver(sound, 0, without(first + 1)))).toEqual(['RESUME_GAP']);
+    expect(names(withObserver(sound, 0, without(first + 2)))).toEqual(['RESUME_GAP']);
+    // The first event behind the head is where the live feed begins.
+    expect(names(withObserver(sound, 0, without(first + 4)))).toEqual(['RESUME_GAP']);
+    expect(names(withObserver(sound, 0, without(first)))).toEqual(['NOT_DELIVERED']);
+  });
+
+  it('names a command that was accepted and has no outcome in the log', () => {
+    const sound = soundHistory();
+    const stored = { sender: alice, id: uuid(1) as CommandId };
+    expect(names({ ...sound, accepted: [stored] })).toEqual([]);
+    expect(names({ ...sound, accepted: [stored, { ...stored, id: uuid(78) as CommandId }] })).toEqual([
+      'ACCEPTED_WITHOUT_OUTCOME',
+    ]);
+  });
+
+  it('names a page that lacks what its reader knew, has a hole, or holds what the log does not', () => {
+    const sound = soundHistory();
+    const messages = at(sound.api, 3).messages;
+    const page = { userId: carol, channelId: open, minSeq: at(messages, -1).seq, messages };
+    expect(names({ ...sound, reads: [page] })).toEqual([]);
+    expect(names({ ...sound, reads: [{ ...page, messages: messages.slice(0, -1) }] })).toEqual([
+      'READ_STALE',
+    ]);
+    expect(names({ ...sound, reads: [{ ...page, messages: messages.filter((_, i) => i !== 1) }] })).toEqual([
+      'READ_WRONG',
+    ]);
+    const foreign = messages.map((message) => ({ ...message, id: uuid(79) }));
+    expect(names({ ...sound, reads: [{ ...page, messages: foreign }] })).toEqual(['READ_WRONG']);
+  });
+
+  it('names unread counts and read marks that are not those of the log', () => {
+    const sound = soundHistory();
+    const view = {
+      id: open,
+      kind: 'public',
+      role: 'member',
+      lastChannelSeq: 3,
+      readUpTo: 0,
+      unreadCount: 3,
+      seq: 1,
+    } as const;
+    expect(names({ ...sound, lists: [{ userId: carol, channels: [view] }] })).toEqual([]);
+    for (const wrong of [{ unreadCount: 2 }, { readUpTo: 1 }]) {
+      const lists = [{ userId: carol, channels: [{ ...view, ...wrong }] }];
+      expect(names({ ...sound, lists })).toEqual(['UNREAD_WRONG']);
+    }
+  });
+
+  it('takes a log that begins behind a known seq, and digests for bytes', () => {
+    const sound = soundHistory();
+    const from = at(sound.log, 0).seq;
+    const cut = { log: sound.log.slice(1), stream: sound.stream.slice(1) };
+    expect(names({ ...sound, ...cut })).toEqual(['LOG_GAP']);
+    expect(names({ ...sound, ...cut, afterSeq: new Map([[0, from]]) })).toEqual([]);
+    const digest = (payload: string) => `#${payload.length}`;
+    const observers = sound.observers.map((o) => ({
+      ...o,
+      deliveries: o.deliveries.map(({ seq, content }) => ({ seq, content: digest(content) })),
+    }));
+    expect(names({ ...sound, observers, digest })).toEqual([]);
+    expect(names({ ...sound, digest })).toEqual(['DELIVERED_DIFFERS']);
+  });
 });
