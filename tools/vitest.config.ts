@@ -3,5 +3,5 @@ import { chatVitest } from '../vitest.shared.ts';
 
 // No `src` here: entries stand beside their folders.
 export default mergeConfig(chatVitest('tools'), {
-  test: { include: ['{stack,lib,chat,docs}/**/*.test.ts'] },
+  test: { include: ['{stack,lib,chat,docs,observability}/**/*.test.ts'] },
 });

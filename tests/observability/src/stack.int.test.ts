@@ -7,7 +7,8 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { jetstream } from '@nats-io/jetstream';
+import pg from 'pg';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type ChatStack, startChatStack } from '@chat/testkit/processes/chat-stack';
 import type { SeededTeam } from '@chat/testkit/processes/seed-team';
@@ -17,6 +18,7 @@ import { eventually } from './eventually.ts';
 import { type Exposition, parseExposition, scrape } from './exposition.ts';
 import { dashboardFiles, metricsNamedIn, ruleFiles } from './files.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
+import { askAsCli, metricPatterns, natsCommands, sqlCommands } from './runbook-commands.ts';
 import { type Wire, openWire } from './wire.ts';
 
 const apps = ['gateway-1', 'gateway-2', 'writer-1', 'projector-1', 'api-1'] as const;
@@ -194,6 +196,44 @@ describe('the metrics of every process', () => {
     );
     expect(named.length).toBeGreaterThan(20);
     expect([...new Set(named)].filter((metric) => !known.has(metric)).sort()).toEqual([]);
+  });
+});
+
+describe('what the runbooks tell a person to type', () => {
+  it('is SQL that the database understands', async () => {
+    const client = new pg.Client({ connectionString: stack.databaseUrl });
+    await client.connect();
+    try {
+      expect(sqlCommands().length).toBeGreaterThan(20);
+      for (const { book, command } of sqlCommands())
+        await client.query(command).catch((error: unknown) => {
+          throw new Error(`${book}: ${command}: ${String(error)}`);
+        });
+    } finally {
+      await client.end();
+    }
+  });
+
+  it('is what NATS answers to an operator', async () => {
+    const { user, password } = stack.nats.credentials.ops;
+    const nc = await connect({ servers: stack.nats.url, user, pass: password });
+    try {
+      const jsm = await jetstreamManager(nc);
+      expect(natsCommands().length).toBeGreaterThan(20);
+      for (const { book, command } of natsCommands())
+        await askAsCli(command, nc, jsm).catch((error: unknown) => {
+          throw new Error(`${book}: nats ${command}: ${String(error)}`);
+        });
+    } finally {
+      await nc.close();
+    }
+  });
+
+  it('finds the metrics it looks for', async () => {
+    const all = [...(await expositions()).values()].join('\n');
+    expect(metricPatterns().length).toBeGreaterThan(8);
+    for (const { book, command } of metricPatterns())
+      expect(new RegExp(command, 'm').test(all), `${book}: ${command}`).toBe(true);
   });
 });
 

@@ -1,0 +1,69 @@
+/** The commands that the runbooks tell a person to type, made runnable. */
+
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { JetStreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { filesIn, runbookFolder } from './files.ts';
+
+export type RunbookCommand = { readonly book: string; readonly command: string };
+
+const filled = (text: string): string =>
+  text
+    .replaceAll('<p>', '0')
+    .replaceAll('<n>', '1')
+    .replaceAll('<pid>', '0')
+    .replaceAll(/^\s+|\s+$/g, '');
+
+const find = (pattern: RegExp): readonly RunbookCommand[] =>
+  filesIn(runbookFolder, '.md').flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(pattern)].map(([, command = '']) => ({
+      book: basename(file),
+      command: filled(command),
+    })),
+  );
+
+/** Blocks of SQL, and what is given to psql. */
+export const sqlCommands = (): readonly RunbookCommand[] => [
+  ...find(/```sql\n([\s\S]*?)```/g),
+  ...find(/psql "\$DATABASE_URL" -c "([^"]+)"/g),
+  ...find(/`(SELECT [^`]+)`/g),
+];
+
+/** In a block (a comment may follow) or in the text. */
+export const natsCommands = (): readonly RunbookCommand[] => [
+  ...find(/^nats ([^#\n]+)/gm),
+  ...find(/`nats (?!--server)([^`]+)`/g),
+];
+
+/** The patterns that are looked for among the metrics. */
+export const metricPatterns = (): readonly RunbookCommand[] =>
+  find(/\/metrics \| grep (?:-E )?'?([^'\n]+)'?/g);
+
+/** The same request that the CLI would make. Throws for a command not known here, or what the server refuses. */
+export const askAsCli = async (
+  command: string,
+  nc: NatsConnection,
+  jsm: JetStreamManager,
+): Promise<unknown> => {
+  const [group, verb, stream = '', more = ''] = command.split(/\s+/);
+  switch (`${group} ${verb ?? ''}`.trim()) {
+    case 'rtt':
+      return nc.rtt();
+    case 'stream ls':
+    case 'stream report':
+      return jsm.streams.list().next();
+    case 'stream info':
+    case 'stream edit':
+      return jsm.streams.info(stream);
+    case 'stream get':
+      return jsm.streams.getMessage(stream, { seq: Number(more) });
+    case 'consumer report':
+      return jsm.consumers.list(stream).next();
+    case 'backup stream':
+      // Needs a folder; that a stream can be backed up is the backup's own test.
+      return undefined;
+    default:
+      throw new Error(`a command that no test knows: nats ${command}`);
+  }
+};
