@@ -252,6 +252,8 @@ describe('no log line, metric or trace', () => {
       JSON.stringify({ t: 'reauth', token: badToken }),
     ])
       alice.write(frame);
+    // What PostgreSQL cannot store as text.
+    alice.send(general, `${message('nul')}\u0000`);
     alice.write(Buffer.from(text));
     await say('after hostile frames').catch(() => undefined);
     const big = await openWire(gatewayUrl, team.teamId, aliceToken);

@@ -52,7 +52,8 @@ const sentenceOf = (error: FastifyError): string =>
 export const handleErrors = (app: App, log: Logger): void => {
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const refusal = refusalOf(error);
-    const where = { method: request.method, route: request.routeOptions.url, reason: reasonOf(error) };
+    const { id: requestId, method } = request;
+    const where = { requestId, method, route: request.routeOptions.url, reason: reasonOf(error) };
     if (refusal?.code === 'UNAVAILABLE')
       log.warn({ ...where, code: codeOf(error) }, 'request not served for now');
     if (refusal) return refuse(reply, refusal);

@@ -62,17 +62,20 @@ export const createPoisonHandler = (deps: PoisonHandlerDeps): PoisonHandler => {
   const setAside = async (item: BatchItem, reason: string): Promise<void> => {
     const { open, message } = item;
     await storeDeadLetter(deps.js, open.p, message, reason);
-    log.error({ partition: open.p, cmdSeq: message.seq, reason }, 'poison command set aside');
+    const where = {
+      partition: open.p,
+      cmdSeq: message.seq,
+      commandId: senderOf(message)?.id,
+      traceId: message.trace?.traceId,
+    };
+    log.error({ ...where, reason }, 'poison command set aside');
     let plan: BatchPlan;
     try {
       plan = await commit(item, true);
     } catch (error) {
       // Its very id is what fails (or is spent): then only the position moves; the dead letter tells of it.
       if (classify(error) !== 'data') throw error;
-      log.error(
-        { partition: open.p, cmdSeq: message.seq, reason: reasonOf(error) },
-        'its sender cannot be told',
-      );
+      log.error({ ...where, reason: reasonOf(error) }, 'its sender cannot be told');
       plan = await commit(item, false);
     }
     deps.onSetAside(plan);
