@@ -63,6 +63,11 @@ const shape = {
     default: 30_000,
     doc: 'a gateway that cannot follow longer closes its sockets',
   }),
+  REGISTRY_HEARTBEAT_MS: durationMs({
+    default: 15_000,
+    doc: 'the connection registry is written again this often; a dead gateway leaves it after 3.25 times this',
+  }),
+  STREAM_REPLICAS: int({ default: 1, min: 1, max: 5, doc: 'replicas of the registry when it is made here' }),
   DRAIN_GRACE_MS: durationMs({
     default: 30_000,
     doc: 'time over which a stopping gateway sends clients away',

@@ -8,6 +8,7 @@ import type { ErrorCode } from '@chat/contracts/errors';
 import type { TokenVerifier } from '@chat/platform/auth/tokens';
 import type { CheckResult } from '@chat/platform/health';
 import type { Logger } from '@chat/platform/log';
+import type { Metrics } from '@chat/platform/metrics';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { createWindowedPublisher } from '@chat/platform/nats/publisher';
 import { type Service, onceAsync } from '@chat/platform/service';
@@ -18,6 +19,7 @@ import { createOutcomeAsker } from './command/outcome-asker.ts';
 import { createOutcomes } from './command/outcomes.ts';
 import type { GatewayConfig } from './config.ts';
 import { createDrain } from './drain/drain.ts';
+import { createDrainRequests } from './drain/drain-requests.ts';
 import { createEphemeral } from './ephemeral/ephemeral.ts';
 import { createFanout } from './fanout/fanout.ts';
 import { createTurn } from './fanout/turn.ts';
@@ -25,9 +27,12 @@ import { createUserEvents } from './fanout/user-events.ts';
 import { createDeliveryTraces } from './feed/delivery-traces.ts';
 import { Partition } from './feed/partition.ts';
 import { createPartitionFeed } from './feed/partition-feed.ts';
+import { createLimitViolators } from './limits/limit-violators.ts';
 import { createMessageLimit } from './limits/message-limit.ts';
 import { createLoadMembership } from './membership/load-membership.ts';
 import { createMembersPositions } from './membership/members-position.ts';
+import { createStats, publishGatewayMetrics } from './metrics/gateway-metrics.ts';
+import { createRegistry } from './registry/registry.ts';
 import { createReplayer } from './resume/replayer.ts';
 import { createStreamReplay } from './resume/stream-replay.ts';
 import { createFrameEntry } from './session/frame-entry.ts';
@@ -50,6 +55,7 @@ export type GatewayDeps = {
   readonly replayNats: NatsHandle;
   readonly inboxPrefix: string;
   readonly tokens: TokenVerifier;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly nowMs?: () => number;
   /** Undefined: tracing is off. */
@@ -70,6 +76,8 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
   const namePrefix = `gateway_${config.INSTANCE_ID}`;
   let isRefusing = false;
   let listeningPort = 0;
+  const stats = createStats(deps.metrics);
+  const violators = createLimitViolators(log);
 
   const partitions = Array.from(
     { length: config.PARTITIONS },
@@ -102,9 +110,11 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
   const sessions = createSessions({
     maxBufferedBytes: config.SOCKET_MAX_BUFFERED_BYTES,
     addOutbox: turn.addOutbox,
+    stats,
     nowMs,
     onGone: (session) => {
       replayer.leaveAll(session);
+      if (session.isRegistered) registry.left(session.teamId, session.userId);
       if (session.userScope) {
         session.userScope.sessions.delete(session);
         session.partition.tail.release(session.userScope);
@@ -127,7 +137,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     burstMs: config.MESSAGE_BURST_MS,
     sustainedPerMinuteCount: config.MESSAGE_SUSTAINED_COUNT,
   });
-  const outcomes = createOutcomes({ limit, sendSoon: sessions.sendSoon, nowMs });
+  const outcomes = createOutcomes({ limit, stats, sendSoon: sessions.sendSoon, nowMs });
   const asker = createOutcomeAsker({ nats, outcomes, nowMs });
   const publisher = createWindowedPublisher({
     nc: nats.nc,
@@ -148,6 +158,8 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
   const commands = createCommandEntry({
     queue,
     limit,
+    violators,
+    stats,
     inFlightMaxCount: config.IN_FLIGHT_MAX_COUNT,
     sendSoon: sessions.sendSoon,
     nowMs,
@@ -170,14 +182,20 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     sessions,
     replayMaxCount: config.REPLAY_MAX_COUNT,
     heartbeatMs: config.HEARTBEAT_MS,
-    limits: {
+    limitsOf: (userId) => ({
       frameMaxBytes: FRAME_MAX_BYTES,
       textMaxBytes: TEXT_MAX_BYTES,
       inFlightMaxCount: config.IN_FLIGHT_MAX_COUNT,
-    },
+      messages: limit.status(userId, nowMs()),
+    }),
+    stats,
     log,
     nowMs,
-    onJoined: (session) => frames.takeEarly(session),
+    onJoined: (session) => {
+      session.isRegistered = true;
+      registry.joined(session.teamId, session.userId);
+      frames.takeEarly(session);
+    },
   });
   const ephemeral = createEphemeral({
     nats,
@@ -193,15 +211,22 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     commands,
     ephemeral,
     tokens: deps.tokens,
+    stats,
     log,
   });
 
-  const refuse = (teamId: string, origin: string): ErrorCode | undefined => {
+  const refusalOf = (teamId: string, origin: string): ErrorCode | undefined => {
     const team = parseTeamId(teamId);
     if (isRefusing) return 'DRAINING';
     if (origin !== '' && !isOriginAllowed(config.ALLOWED_ORIGINS, origin)) return 'ORIGIN_NOT_ALLOWED';
     if (!team || partitionOf(team) >= partitions.length) return 'TEAM_NOT_FOUND';
     return sessions.all.size >= config.SESSIONS_MAX_COUNT ? 'OVERLOADED' : undefined;
+  };
+
+  const refuse = (teamId: string, origin: string): ErrorCode | undefined => {
+    const code = refusalOf(teamId, origin);
+    if (code) stats.refusals.add(code);
+    return code;
   };
 
   const server: UwsServer = createUwsServer({
@@ -219,12 +244,15 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
       sessions.add(session);
       return {
         onMessage: (bytes, isBinary) => frames.onMessage(session, bytes, isBinary),
-        onDropped: (bytes) => replayer.noteDropped(session, bytes),
+        onDropped: (bytes) => {
+          stats.deliveryErrorCount += 1;
+          replayer.noteDropped(session, bytes);
+        },
         onDrain: () => {
           if (session.state === 'replaying') turn.addReplay(session);
           if (session.outbox.length > 0) turn.addOutbox(session);
         },
-        onClose: () => sessions.gone(session),
+        onClose: (code) => sessions.gone(session, code),
       };
     },
   });
@@ -238,6 +266,8 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     },
     applyUserEvent: createUserEvents({ replayer, close: sessions.close }).applyUserEvent,
     leaveDropped: replayer.leaveDropped,
+    handedOver: outcomes.handedOver,
+    stats,
     nowMs,
   });
   const feeds = partitions.map((partition) =>
@@ -270,6 +300,37 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     log,
   });
 
+  const drainRequests = createDrainRequests({
+    nats,
+    instance: config.INSTANCE_ID,
+    socketCount: () => sessions.all.size,
+    drainOver: (spreadMs) => {
+      isRefusing = true;
+      return drain.drainOver(spreadMs);
+    },
+    log,
+  });
+  const registry = createRegistry({
+    nats,
+    instance: config.INSTANCE_ID,
+    heartbeatMs: config.REGISTRY_HEARTBEAT_MS,
+    replicas: config.STREAM_REPLICAS,
+    socketCount: () => sessions.all.size,
+    isDraining: () => isRefusing,
+    nowMs,
+    log,
+  });
+  publishGatewayMetrics(deps.metrics, stats, {
+    sessions: sessions.all,
+    partitions,
+    violators,
+    inFlightCount: () => outcomes.size,
+    queuedBytes: queue.queuedBytes,
+    registryCount: () => registry.userCount,
+    isDraining: () => isRefusing,
+    nowMs,
+  });
+
   const feedsCheck = (): CheckResult => {
     for (const feed of feeds) {
       const result = feed.check();
@@ -279,7 +340,11 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
   };
 
   return {
-    checks: { nats: nats.status, feed: feedsCheck },
+    checks: {
+      nats: nats.status,
+      feed: feedsCheck,
+      drain: () => (isRefusing ? { ok: false, reason: 'its clients are being sent away' } : { ok: true }),
+    },
     port: () => listeningPort,
     sessionCount: () => sessions.all.size,
     start: onceAsync(async () => {
@@ -288,6 +353,8 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
       await positions.start();
       ephemeral.start();
       heartbeat.start();
+      registry.start();
+      drainRequests.start();
       log.info({ port: listeningPort, partitions: partitions.length }, 'listening');
     }),
     drain: async (deadlineMs) => {
@@ -298,12 +365,14 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     stop: onceAsync(async () => {
       isRefusing = true;
       heartbeat.stop();
+      drain.stop();
+      drainRequests.stop();
       turn.stop();
       ephemeral.stop();
       server.stopListening();
       for (const session of [...sessions.all]) sessions.close(session, closeCodes.DRAINING, 'stopping');
       publisher.close();
-      await Promise.all([positions.stop(), ...feeds.map((feed) => feed.stop())]);
+      await Promise.all([positions.stop(), registry.stop(), ...feeds.map((feed) => feed.stop())]);
       server.stop();
     }),
   };

@@ -73,6 +73,7 @@ const main = async (): Promise<void> => {
     checks: {
       nats: () => gateway?.checks['nats']?.() ?? notStarted,
       feed: () => gateway?.checks['feed']?.() ?? notStarted,
+      drain: () => gateway?.checks['drain']?.() ?? { ok: true },
     },
   });
 
@@ -88,6 +89,7 @@ const main = async (): Promise<void> => {
         const replayNats = await connect(' replay');
         gateway = createGateway({
           config,
+          metrics,
           nats,
           replayNats,
           inboxPrefix: INBOX_PREFIX,

@@ -29,7 +29,18 @@ export type SessionLimits = {
   readonly textMaxBytes: number;
   /** Commands of one session that may wait for their outcome at once. */
   readonly inFlightMaxCount: number;
+  /** Messages of the user, counted over all sockets, gateways and HTTP, as they stood at the welcome. Absent: not told. */
+  readonly messages?: MessageLimitStatus;
 };
+
+/** A token bucket: `maxCount` at once, refilled with `maxCount` every `perMs`. */
+export type LimitStatus = {
+  readonly maxCount: number;
+  readonly perMs: number;
+  readonly remainingCount: number;
+};
+/** A send needs a token of both. */
+export type MessageLimitStatus = { readonly burst: LimitStatus; readonly sustained: LimitStatus };
 
 export type WelcomeFrame = {
   readonly t: 'welcome';

@@ -11,6 +11,11 @@ const user = Type.String({ description: 'user id' });
 const role = Type.Union([Type.Literal('owner'), Type.Literal('admin'), Type.Literal('member')]);
 const kind = Type.Union([Type.Literal('public'), Type.Literal('private'), Type.Literal('direct')]);
 const code = Type.String({ enum: Object.keys(errorCatalogue) });
+const limitStatus = Type.Object({
+  maxCount: Type.Integer({ minimum: 1 }),
+  perMs: Type.Integer({ minimum: 1 }),
+  remainingCount: Type.Integer({ minimum: 0 }),
+});
 const refusal = {
   code,
   message: Type.String(),
@@ -72,6 +77,12 @@ export const serverFrameSchemas = {
       frameMaxBytes: Type.Integer(),
       textMaxBytes: Type.Integer(),
       inFlightMaxCount: Type.Integer(),
+      messages: Type.Optional(
+        Type.Object(
+          { burst: limitStatus, sustained: limitStatus },
+          { description: 'sends of the user as they stood at the welcome; a send needs a token of both' },
+        ),
+      ),
     }),
   }),
   events: Type.Object({

@@ -15,7 +15,9 @@ import { cmdSubject } from '@chat/contracts/subjects';
 import { commandHash } from '@chat/platform/command-hash';
 import type { Tracer } from '@chat/platform/tracing';
 import { commandKey } from '../feed/event-peek.ts';
+import type { LimitViolators } from '../limits/limit-violators.ts';
 import type { MessageLimit } from '../limits/message-limit.ts';
+import type { GatewayStats } from '../metrics/gateway-stats.ts';
 import { rejectedFrame } from '../session/server-frames.ts';
 import type { Session } from '../session/session.ts';
 import type { CommandQueue } from './command-queue.ts';
@@ -29,6 +31,8 @@ const IN_FLIGHT_RETRY_AFTER_MS = 500;
 export type CommandEntryDeps = {
   readonly queue: CommandQueue;
   readonly limit: MessageLimit;
+  readonly violators: LimitViolators;
+  readonly stats: GatewayStats;
   readonly inFlightMaxCount: number;
   readonly sendSoon: (session: Session, frame: string) => void;
   readonly nowMs: () => number;
@@ -78,7 +82,7 @@ const takeUnknownChannelToken = (session: Session, nowMs: number): boolean => {
 };
 
 export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
-  const { queue, limit, sendSoon, nowMs, tracer } = deps;
+  const { queue, limit, violators, stats, sendSoon, nowMs, tracer } = deps;
 
   const membershipFault = (session: Session, wish: CommandWish): Refusal | undefined => {
     const channelId = neededChannel(wish);
@@ -88,15 +92,23 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
   };
 
   const limitFault = (session: Session, wish: CommandWish): Refusal | undefined => {
-    if (session.pendingCount >= deps.inFlightMaxCount)
+    if (session.pendingCount >= deps.inFlightMaxCount) {
+      violators.refused(session.userId, 'in_flight', nowMs());
       return { code: 'IN_FLIGHT_EXCEEDED', retryAfterMs: IN_FLIGHT_RETRY_AFTER_MS };
+    }
     if (wish.name !== 'message.send') return undefined;
-    const waitMs = limit.take(session.userId, nowMs());
-    return waitMs > 0 ? { code: 'RATE_LIMITED', retryAfterMs: waitMs } : undefined;
+    const now = nowMs();
+    const waitMs = limit.take(session.userId, now);
+    if (waitMs === 0) return undefined;
+    const { sustained } = limit.status(session.userId, now);
+    const name = sustained.remainingCount < 1 ? 'messages_sustained' : 'messages_burst';
+    violators.refused(session.userId, name, now);
+    return { code: 'RATE_LIMITED', retryAfterMs: waitMs };
   };
 
   const take = (session: Session, frame: CommandFrame): void => {
-    const refuse = ({ code, message, retryAfterMs }: Refusal): void =>
+    const refuse = ({ code, message, retryAfterMs }: Refusal): void => {
+      stats.refusals.add(code);
       sendSoon(
         session,
         rejectedFrame(frame.id, code, {
@@ -104,13 +116,17 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
           ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
         }),
       );
+    };
     const id = parseCommandId(frame.id);
     if (!id) return refuse({ code: 'COMMAND_ID_INVALID' });
     const parsed = parseCommand(frame.name, frame.data);
     if (!parsed.ok) return refuse(parsed);
     const { wish, dataJson } = parsed;
     const fault = membershipFault(session, wish) ?? limitFault(session, wish);
-    if (fault) return refuse(fault);
+    if (fault) {
+      stats.commands.refused.add(wish.name);
+      return refuse(fault);
+    }
     const { userId, teamId } = session;
     const hash = commandHash(teamId, wish.name, dataJson);
     const waiter: Waiter = {
@@ -122,6 +138,7 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
       subject: cmdSubject(teamId, wish.name),
       payload: Buffer.from(encodeCommand(id, userId, hash, wish.name, nowMs(), dataJson)),
       state: 'queued',
+      takenAtMs: performance.now(),
       attemptCount: 0,
       firstTriedAtMs: 0,
       storedAtMs: 0,
@@ -130,7 +147,9 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
       next: undefined,
       trace: tracer === undefined ? undefined : tracer.root('gateway.command', { 'chat.command': wish.name }),
     };
-    if (!queue.add(waiter)) refuse({ code: 'OVERLOADED', retryAfterMs: OVERLOADED_RETRY_AFTER_MS });
+    if (queue.add(waiter)) return;
+    stats.commands.refused.add(wish.name);
+    refuse({ code: 'OVERLOADED', retryAfterMs: OVERLOADED_RETRY_AFTER_MS });
   };
 
   return { take };

@@ -150,7 +150,7 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     while (session.queue.size > 0) {
       const waiter = session.queue.peek() as Waiter;
       dequeue(session);
-      outcomes.rejected(waiter, rejectedFrame(waiter.id, code, { retryAfterMs }));
+      outcomes.refused(waiter, code, rejectedFrame(waiter.id, code, { retryAfterMs }));
     }
   };
 

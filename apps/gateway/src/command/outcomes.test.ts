@@ -7,6 +7,7 @@ import { Partition } from '../feed/partition.ts';
 import { createMessageLimit } from '../limits/message-limit.ts';
 import { Session } from '../session/session.ts';
 import type { Socket } from '../uws-server.ts';
+import { newStats } from '../testing/stats.ts';
 import { createOutcomes } from './outcomes.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -18,6 +19,7 @@ it('one id, sent by one user in two teams, is two commands: the event of one set
   const told: string[] = [];
   const outcomes = createOutcomes({
     limit: createMessageLimit({ burstCount: 9, burstMs: 9, sustainedPerMinuteCount: 9 }),
+    stats: newStats(),
     sendSoon: (session, frame) => void told.push(`${session.id}: ${frame}`),
     nowMs: () => 0,
   });
@@ -34,6 +36,7 @@ it('one id, sent by one user in two teams, is two commands: the event of one set
       subject: '',
       payload: Buffer.alloc(0),
       state: 'stored',
+      takenAtMs: 0,
       attemptCount: 1,
       firstTriedAtMs: 0,
       storedAtMs: 0,

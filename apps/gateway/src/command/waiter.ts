@@ -19,6 +19,8 @@ export type Waiter = {
   readonly subject: string;
   readonly payload: Buffer;
   state: 'queued' | 'publishing' | 'stored' | 'done';
+  /** Of the frame; by `performance.now()`, which no clock step moves. */
+  readonly takenAtMs: number;
   attemptCount: number;
   firstTriedAtMs: number;
   storedAtMs: number;

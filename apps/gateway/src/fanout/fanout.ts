@@ -14,6 +14,7 @@
 
 import { EVENTS_PREFIX, EVENTS_SUFFIX } from '@chat/contracts/frames';
 import type { Partition } from '../feed/partition.ts';
+import type { GatewayStats } from '../metrics/gateway-stats.ts';
 import type { Scope } from '../feed/tail.ts';
 
 const TURN_MAX_COUNT = 20_000;
@@ -33,6 +34,9 @@ export type FanoutDeps = {
   readonly applyUserEvent: (partition: Partition, scope: Scope, seq: number, data: Buffer) => void;
   /** Takes sessions that lost a frame out of their topics; see `Replayer.leaveDropped`. */
   readonly leaveDropped: (mayBeOvertaken: boolean) => void;
+  /** All that was observed has been published. */
+  readonly handedOver: () => void;
+  readonly stats: GatewayStats;
   readonly nowMs: () => number;
 };
 
@@ -75,11 +79,17 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
   /** Small frames of the present flush were published. */
   let hasKept = false;
   let writeCount = 0;
+  /** Events in the frame that is being joined. */
+  let runCount = 0;
+  const { stats } = deps;
 
-  const endRun = (scope: Scope | undefined, nowMs: number): void => {
+  const endRun = (scope: Scope | undefined, lastSeq: number, nowMs: number): void => {
     if (scope === undefined || joiner.isEmpty) return;
     scope.publishedAtMs = nowMs;
+    scope.publishedSeq = lastSeq;
     writeCount += scope.subscriberCount;
+    stats.deliveryCount += scope.subscriberCount * runCount;
+    runCount = 0;
     const frame = joiner.take();
     const isSmall = frame.length < LARGE_FRAME_BYTES;
     hasKept ||= isSmall;
@@ -96,7 +106,8 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
     let publishedBytes = 0;
     writeCount = 0;
     let run: Scope | undefined;
-    let seq = partition.flushedSeq;
+    const fromSeq = partition.flushedSeq;
+    let seq = fromSeq;
     hasKept = false;
     deps.leaveDropped(false);
     while (seq < maxSeq && publishedBytes < TURN_MAX_BYTES && writeCount < TURN_WRITE_COUNT) {
@@ -104,23 +115,26 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
       const data = tail.dataOf(seq + 1);
       if (scope.subscriberCount > 0) {
         const maxBytes = hasKept ? LARGE_FRAME_BYTES - 1 : FRAME_JOIN_MAX_BYTES;
-        if (scope !== run || !joiner.fits(data, maxBytes)) endRun(run, nowMs);
+        if (scope !== run || !joiner.fits(data, maxBytes)) endRun(run, seq, nowMs);
         // The next turn begins with it; in between uWS sends what it keeps.
         if (joiner.isEmpty && hasKept && joiner.isLarge(data)) break;
         run = scope;
         joiner.add(data);
+        runCount += 1;
         publishedBytes += data.length;
       }
       seq += 1;
       deps.observe(partition, seq, data);
       if (scope.kind === 'u' && scope.sessions.size > 0) {
-        endRun(run, nowMs);
+        endRun(run, seq, nowMs);
         partition.flushedTo(seq);
         deps.applyUserEvent(partition, scope, seq, data);
       }
     }
-    endRun(run, nowMs);
+    endRun(run, seq, nowMs);
+    stats.eventCount += seq - fromSeq;
     partition.flushedTo(seq);
+    deps.handedOver();
     return seq < tail.lastSeq;
   };
 

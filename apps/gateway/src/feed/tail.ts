@@ -21,6 +21,8 @@ export class Scope {
   readonly sessions: Set<Session> = new Set();
   /** When something was last published to the topic; tells which sockets are idle. */
   publishedAtMs = 0;
+  /** The last event published to the topic. */
+  publishedSeq = 0;
   #seqs: number[] = [];
   #from = 0;
 
@@ -51,6 +53,7 @@ export class Scope {
   }
 
   clear(): void {
+    this.publishedSeq = 0;
     this.#seqs = [];
     this.#from = 0;
   }

@@ -6,6 +6,7 @@
  */
 
 import type { UserId } from '@chat/contracts/ids';
+import type { MessageLimitStatus } from '@chat/contracts/frames';
 import { type Bucket, type BucketShape, fullBucket, refill, waitMs } from './token-bucket.ts';
 
 const USERS_MAX_COUNT = 100_000;
@@ -21,6 +22,8 @@ export type MessageLimit = {
   take(userId: UserId, nowMs: number): number;
   /** A message of this user that another gateway or the api took. */
   seen(userId: UserId, nowMs: number): void;
+  /** Where the user stands; remembers nobody who has not sent. */
+  status(userId: UserId, nowMs: number): MessageLimitStatus;
 };
 
 type Entry = { readonly burst: Bucket; readonly sustained: Bucket };
@@ -34,6 +37,8 @@ export const createMessageLimit = (config: MessageLimitConfig): MessageLimit => 
     capacityCount: config.sustainedPerMinuteCount,
     refillPerMs: config.sustainedPerMinuteCount / 60_000,
   };
+  const burstShape = { maxCount: config.burstCount, perMs: config.burstMs };
+  const sustainedShape = { maxCount: config.sustainedPerMinuteCount, perMs: 60_000 };
   // A Map keeps insertion order: the first is the one longest not re-inserted. Re-inserting on each message would be
   // dear, so an entry is moved only when it is older than a sweep's worth; eviction may then take a fairly old one.
   const entries = new Map<UserId, Entry>();
@@ -70,5 +75,19 @@ export const createMessageLimit = (config: MessageLimitConfig): MessageLimit => 
       entry.burst.tokens = Math.max(-burst.capacityCount, entry.burst.tokens - 1);
       entry.sustained.tokens = Math.max(-sustained.capacityCount, entry.sustained.tokens - 1);
     },
+    status: (userId, nowMs) => {
+      const entry = entries.get(userId);
+      if (entry) {
+        refill(entry.burst, burst, nowMs);
+        refill(entry.sustained, sustained, nowMs);
+      }
+      return {
+        burst: { ...burstShape, remainingCount: wholeTokens(entry?.burst, burst) },
+        sustained: { ...sustainedShape, remainingCount: wholeTokens(entry?.sustained, sustained) },
+      };
+    },
   };
 };
+
+const wholeTokens = (bucket: Bucket | undefined, shape: BucketShape): number =>
+  bucket ? Math.max(0, Math.floor(bucket.tokens)) : shape.capacityCount;

@@ -13,6 +13,7 @@ import type { Logger } from '@chat/platform/log';
 import type { CommandEntry } from '../command/command-entry.ts';
 import type { Ephemeral } from '../ephemeral/ephemeral.ts';
 import { guardFrame } from './frame-guard.ts';
+import type { GatewayStats } from '../metrics/gateway-stats.ts';
 import type { Hello } from './hello.ts';
 import { encodeFrame, errorFrame } from './server-frames.ts';
 import type { Session } from './session.ts';
@@ -29,6 +30,7 @@ export type FrameEntryDeps = {
   readonly commands: CommandEntry;
   readonly ephemeral: Ephemeral;
   readonly tokens: TokenVerifier;
+  readonly stats: GatewayStats;
   readonly log: Logger;
 };
 
@@ -40,9 +42,10 @@ export type FrameEntry = {
 };
 
 export const createFrameEntry = (deps: FrameEntryDeps): FrameEntry => {
-  const { sessions } = deps;
+  const { sessions, stats } = deps;
 
   const offend = (session: Session, code: ErrorCode, message?: string): void => {
+    stats.refusals.add(code);
     sessions.send(session, errorFrame(code, message === undefined ? {} : { message }));
     session.offenceCount += 1;
     if (session.offenceCount >= OFFENCES_MAX_COUNT)
@@ -52,8 +55,12 @@ export const createFrameEntry = (deps: FrameEntryDeps): FrameEntry => {
   const onMessage = (session: Session, bytes: Buffer, isBinary: boolean): void => {
     if (!session.isOpen) return;
     const guarded = guardFrame(bytes, isBinary, session.isJoined ? FRAME_MAX_BYTES : HELLO_MAX_BYTES);
-    if (!guarded.ok) return offend(session, guarded.code, guarded.message);
+    if (!guarded.ok) {
+      stats.frames.add('invalid');
+      return offend(session, guarded.code, guarded.message);
+    }
     const { frame } = guarded;
+    stats.frames.add(frame.t);
     if (frame.t === 'ping') {
       sessions.send(
         session,

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { parseTeamId } from '@chat/contracts/ids';
 import { Partition } from '../feed/partition.ts';
 import type { Socket } from '../uws-server.ts';
+import { newStats } from '../testing/stats.ts';
 import { createHeartbeat } from './heartbeat.ts';
 import { Session } from './session.ts';
 import { createSessions } from './sessions.ts';
@@ -19,6 +20,7 @@ it('an idle session hears its ticks also after the clock was set back', () => {
     maxBufferedBytes: 1,
     addOutbox: () => undefined,
     onGone: () => undefined,
+    stats: newStats(),
     nowMs: () => clockMs,
   });
   const teamId = parseTeamId('00zzzzzzzzzzzzzz');

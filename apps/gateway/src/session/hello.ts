@@ -7,12 +7,14 @@
 import { closeCodes } from '@chat/contracts/protocol';
 import type { ErrorCode } from '@chat/contracts/errors';
 import type { ClientFrame, Cursor, ResumeReason, SessionLimits } from '@chat/contracts/frames';
+import type { UserId } from '@chat/contracts/ids';
 import { evtSubject, userScope } from '@chat/contracts/subjects';
 import type { TokenResult, TokenVerifier } from '@chat/platform/auth/tokens';
 import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import { type LoadMembership, completeMembership } from '../membership/load-membership.ts';
 import type { MembershipBase } from '../membership/load-membership.ts';
+import type { GatewayStats } from '../metrics/gateway-stats.ts';
 import type { Replayer } from '../resume/replayer.ts';
 import type { ChannelsNow, StreamReplay } from '../resume/stream-replay.ts';
 import { type ReplayPlan, planFromTail } from '../resume/replay-plan.ts';
@@ -35,7 +37,9 @@ export type HelloDeps = {
   readonly sessions: Sessions;
   readonly replayMaxCount: number;
   readonly heartbeatMs: number;
-  readonly limits: SessionLimits;
+  /** For the welcome of this user, as of now. */
+  readonly limitsOf: (userId: UserId) => SessionLimits;
+  readonly stats: GatewayStats;
   readonly log: Logger;
   readonly nowMs: () => number;
   /** The session takes frames now: those that came early first. */
@@ -54,9 +58,11 @@ const unavailable: Refusal = { code: 'UNAVAILABLE', closeCode: closeCodes.MEMBER
 const noTeam: Refusal = { code: 'TEAM_NOT_FOUND', closeCode: closeCodes.NOT_A_MEMBER };
 
 export const createHello = (deps: HelloDeps): Hello => {
-  const { sessions, log } = deps;
+  const { sessions, stats, log } = deps;
 
   const refuse = (session: Session, { code, closeCode, message }: Refusal): void => {
+    stats.hellos.add('refused');
+    stats.refusals.add(code);
     sessions.send(session, errorFrame(code, message === undefined ? {} : { message }));
     sessions.close(session, closeCode, code);
   };
@@ -133,9 +139,10 @@ export const createHello = (deps: HelloDeps): Hello => {
         resume: final.kind,
         ...reason,
         heartbeatMs: deps.heartbeatMs,
-        limits: deps.limits,
+        limits: deps.limitsOf(userId),
       }),
     );
+    stats.hellos.add(final.kind);
     if (final.kind !== 'replayed') deps.replayer.goLive(session);
     else {
       session.positionSeq = final.fromSeq;
@@ -171,6 +178,8 @@ export const createHello = (deps: HelloDeps): Hello => {
 
   return async (session, frame) => {
     session.state = 'joining';
+    const fromMs = performance.now();
+    if (frame.cursor) stats.reconnectCount += 1;
     try {
       const refusal = await run(session, frame);
       if (refusal) refuse(session, refusal);
@@ -179,6 +188,7 @@ export const createHello = (deps: HelloDeps): Hello => {
       log.warn({ sessionId: session.id, reason: reasonOf(error) }, 'hello could not be answered');
       refuse(session, unavailable);
     }
+    stats.helloSeconds.observe((performance.now() - fromMs) / 1_000);
   };
 };
 

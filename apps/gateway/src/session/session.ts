@@ -51,6 +51,11 @@ export class Session {
   ackedSeq = 0;
   lastSentAtMs = 0;
 
+  /** Stands in the connection registry. */
+  isRegistered = false;
+  /** The code with which the gateway itself closed; 0 while it did not. */
+  ownCloseCode = 0;
+
   offenceCount = 0;
   /** Frames that came between hello and welcome, in order. */
   readonly early: ClientFrame[] = [];

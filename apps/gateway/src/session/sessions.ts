@@ -1,5 +1,8 @@
 /** All open sessions: what they gather to send, and how they end. */
 
+import { closeCodes } from '@chat/contracts/protocol';
+import { closeReasonOf } from '../metrics/close-reason.ts';
+import type { GatewayStats } from '../metrics/gateway-stats.ts';
 import type { Partition } from '../feed/partition.ts';
 import type { Session } from './session.ts';
 
@@ -10,6 +13,7 @@ export type SessionsDeps = {
   readonly maxBufferedBytes: number;
   readonly addOutbox: (session: Session) => void;
   readonly onGone: (session: Session) => void;
+  readonly stats: GatewayStats;
   readonly nowMs: () => number;
 };
 
@@ -17,7 +21,7 @@ export type Sessions = {
   readonly all: ReadonlySet<Session>;
   add(session: Session): void;
   /** The socket closed by itself or by us. */
-  gone(session: Session): void;
+  gone(session: Session, code: number): void;
   /** Sends now; false when the socket is gone or full. */
   send(session: Session, frame: string): boolean;
   /** Sends at the end of the turn, together with what else there is. */
@@ -54,6 +58,7 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
   const close = (session: Session, code: number, reason: string): void => {
     if (!session.isOpen) return;
     flushOutbox(session);
+    session.ownCloseCode = code;
     // `close` runs `gone` at once; the state says that no topic need be left any more.
     session.state = 'closing';
     session.socket.close(code, reason);
@@ -62,11 +67,15 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
   return {
     all,
     add: (session) => {
+      deps.stats.openedCount += 1;
       all.add(session);
       session.partition.sessions.add(session);
     },
-    gone: (session) => {
+    gone: (session, code) => {
       if (!all.delete(session)) return;
+      const reason = closeReasonOf(session.ownCloseCode, code);
+      deps.stats.closed.add(reason);
+      if (reason === 'slow' || reason === 'behind') deps.stats.deliveryErrorCount += 1;
       session.state = 'closing';
       session.partition.sessions.delete(session);
       deps.onGone(session);
@@ -82,6 +91,7 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
     close,
     cut: (session) => {
       if (!session.isOpen) return;
+      session.ownCloseCode = closeCodes.SLOW_CONSUMER;
       session.state = 'closing';
       session.socket.terminate();
     },

@@ -36,12 +36,14 @@ import {
 import { type DevIssuer, createDevIssuer } from '@chat/platform/auth/dev-issuer';
 import { createTokenVerifier } from '@chat/platform/auth/tokens';
 import { silentLogger, type Logger } from '@chat/platform/log';
+import { createMetrics } from '@chat/platform/metrics';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { ensureCmdStream, ensureEvtStream, ensureMembersStream } from '@chat/platform/nats/streams';
 import type { NatsRole, NatsServer } from '@chat/testkit/servers/nats-server';
 import { testNats } from '@chat/testkit/servers/servers';
 import { type GatewayConfig, readGatewayConfig } from '../config.ts';
 import { type Gateway, createGateway } from '../gateway.ts';
+import { sumOf } from './exposition.ts';
 import { type WireClient, openWire } from './wire-client.ts';
 
 export const EPOCH = 'epoch-1';
@@ -100,12 +102,19 @@ export type World = {
   /** Calls back for each command in CMD, in order. */
   onCommand(fn: (envelope: CommandEnvelope, cmdSeq: number, team: TeamId) => void): Promise<void>;
   connect(role: NatsRole): Promise<NatsHandle>;
-  startGateway(env?: Record<string, string>): Promise<GatewayUnderTest>;
+  startGateway(env?: Record<string, string>, options?: GatewayOptions): Promise<GatewayUnderTest>;
   [Symbol.asyncDispose](): Promise<void>;
 };
 
+/** `clock.aheadMs` may be changed while the gateway runs: its clock is stepped. */
+export type GatewayOptions = { readonly clock?: { aheadMs: number } };
+
 export type GatewayUnderTest = {
   readonly gateway: Gateway;
+  readonly config: GatewayConfig;
+  /** Sums the samples of a metric whose labels are these; 0 when there is none. */
+  metric(name: string, labels?: Record<string, string>): Promise<number>;
+  scrape(): Promise<string>;
   readonly url: string;
   isReady(): boolean;
   untilReady(): Promise<void>;
@@ -261,8 +270,8 @@ export const createWorld = async (partitions = 1): Promise<World> => {
         });
       }
     },
-    startGateway: async (env = {}) => {
-      const gateway = await startGateway(world, dir, partitions, env, log);
+    startGateway: async (env = {}, options = {}) => {
+      const gateway = await startGateway(world, dir, partitions, env, options, log);
       gateways.push(gateway);
       return gateway;
     },
@@ -281,6 +290,7 @@ const startGateway = async (
   dir: string,
   partitions: number,
   env: Record<string, string>,
+  options: GatewayOptions,
   log: Logger,
 ): Promise<GatewayUnderTest> => {
   const config: GatewayConfig = readGatewayConfig({
@@ -300,7 +310,17 @@ const startGateway = async (
   const tokens = createTokenVerifier({
     issuers: [{ issuer: world.issuer.issuer, audience: 'chat', jwks: join(dir, 'jwks.json') }],
   });
-  const gateway = createGateway({ config, nats, replayNats, inboxPrefix: '_INBOX_gateway', tokens, log });
+  const metrics = createMetrics();
+  const gateway = createGateway({
+    config,
+    nats,
+    replayNats,
+    inboxPrefix: '_INBOX_gateway',
+    tokens,
+    metrics,
+    log,
+    nowMs: () => Date.now() + (options.clock?.aheadMs ?? 0),
+  });
   await gateway.start();
   const url = `ws://127.0.0.1:${gateway.port()}`;
   const clients: WireClient[] = [];
@@ -314,6 +334,9 @@ const startGateway = async (
   if (env['EXPECT_READY'] !== 'no') await untilReady();
   return {
     gateway,
+    config,
+    scrape: () => metrics.registry.metrics(),
+    metric: async (name, labels = {}) => sumOf(await metrics.registry.metrics(), name, labels),
     url,
     isReady,
     untilReady,
