@@ -34,6 +34,10 @@ const shape = {
   }),
   BUFFER_MAX_COUNT: int({ default: 200_000, min: 1_000, doc: 'events read ahead, all partitions together' }),
   BUFFER_MAX_BYTES: bytes({ default: 128 * 2 ** 20, doc: 'their bytes; when full the feed is paused' }),
+  IDLE_CHECK_MS: durationMs({
+    default: 2_000,
+    doc: 'an idle partition looks this often whether store and stream are where it left them',
+  }),
   POSITION_INTERVAL_MS: durationMs({
     default: 100,
     doc: 'the membership position is published at most this often',

@@ -1,4 +1,4 @@
-import type { ChannelId, UserId } from '@chat/contracts/ids';
+import { type ChannelId, type CommandId, type UserId, makeTeamId } from '@chat/contracts/ids';
 import { evtStream, membersStream } from '@chat/contracts/streams';
 import type { Check } from '@chat/platform/health';
 import type { ReadEvent } from '@chat/read-model/port';
@@ -177,6 +177,41 @@ describe('what the stream no longer has', () => {
     await expectProjected(events);
   });
 
+  it('inside the stream (removed by an operator) is read from event_log, whenever it was removed', async () => {
+    const { events } = chat(40);
+    const remove = (seq: number) => world.writer.jsm.streams.deleteMessage(evtStream(partition), seq);
+    await world.makeStream();
+    await world.publish(events.slice(0, 30));
+    for (const seq of [3, 10, 11, 12, 20]) await remove(seq);
+    const projector = await world.startProjector({ BATCH_MAX_COUNT: '4', BATCH_INTERVAL_MS: '1' });
+    await applied(events.slice(0, 30));
+    await world.publish(events.slice(30));
+    await expectProjected(events);
+    await vi.waitFor(
+      () => expect(stateOf(projector)).toMatchObject({ ok: true, state: 'following' }),
+      within,
+    );
+  });
+
+  it('at the end of the stream (all of it purged, or its last message removed) is read from event_log', async () => {
+    const { events } = chat(40);
+    const projector = await world.startProjector();
+    await world.makeStream();
+    await world.publish(events.slice(0, 20));
+    await applied(events.slice(0, 20));
+    // Committed and appended while the projector is away, gone before it comes back; one stays to be followed.
+    await projector.stop();
+    await world.publish(events.slice(20, 30));
+    await world.writer.jsm.streams.deleteMessage(evtStream(partition), 30);
+    const second = await world.startProjector();
+    await applied(events.slice(0, 30));
+    await second.stop();
+    await world.publish(events.slice(30));
+    await world.writer.jsm.streams.purge(evtStream(partition));
+    await world.startProjector();
+    await expectProjected(events);
+  });
+
   it('is waited for, never skipped, when event_log does not have it either', async () => {
     const { events } = chat(40);
     await world.makeStream();
@@ -245,6 +280,44 @@ describe('a stream made anew while the projector follows it', () => {
     await world.startProjector();
     await world.publish(events.slice(20));
     await expectProjected(events, 'epoch-2');
+  });
+});
+
+describe('an event of a team that lives in another partition', () => {
+  beforeEach(clearMembers);
+  const stray = (events: readonly ReadEvent[], at: number): readonly ReadEvent[] => [
+    ...events.slice(0, at),
+    {
+      teamId: makeTeamId(partition - 1, new Uint8Array(9)),
+      scope: `u_${ann}`,
+      event: {
+        seq: at + 1,
+        type: 'command.rejected',
+        v: 1,
+        at: 1,
+        commandId: uuidOf(0xbad) as CommandId,
+        actor: ann,
+        data: { code: 'TEAM_NOT_FOUND', message: 'no' },
+      },
+    } as ReadEvent,
+    ...events
+      .slice(at)
+      .map((read) => ({ ...read, event: { ...read.event, seq: read.event.seq + 1 } }) as ReadEvent),
+  ];
+
+  it.each(['the stream', 'event_log'])('changes nothing and halts nothing, from %s', async (source) => {
+    const events = stray(chat(5).events, 7);
+    await world.makeStream();
+    await world.commit(events);
+    for (const [at, { teamId, scope, event }] of events.entries()) {
+      await world.writer.js.publish(`evt.${partition}.${teamId}.${scope}`, JSON.stringify(event), {
+        expect: { lastSequence: at },
+      });
+    }
+    if (source === 'event_log') await world.writer.jsm.streams.purge(evtStream(partition), { seq: 10 });
+    const projector = await world.startProjector();
+    await expectProjected(events);
+    expect(stateOf(projector)).toMatchObject({ ok: true, state: 'following' });
   });
 });
 

@@ -65,6 +65,7 @@ export const createProjector = ({
         maxBytes: share(config.BUFFER_MAX_BYTES, 2 ** 20),
       },
       batchIntervalMs: config.BATCH_INTERVAL_MS,
+      idleCheckMs: config.IDLE_CHECK_MS,
       log,
       tracer,
     });

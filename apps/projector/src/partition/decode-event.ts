@@ -36,14 +36,19 @@ const parse = (raw: RawEvent): Partial<EventElement> => {
   throw new EventFault(`event ${raw.seq} is not a JSON object`);
 };
 
-/** Throws EventFault. The message names type and version, never content. */
-export const decodeEvent = (partition: number, raw: RawEvent): ReadEvent => {
+/**
+ * Undefined: a fact about a team that does not live in this partition (the rejection of a command that came to the wrong
+ * place). It has its number, and nothing of it is to be read here.
+ * Throws EventFault. The message names type and version, never content.
+ */
+export const decodeEvent = (partition: number, raw: RawEvent): ReadEvent | undefined => {
   const address = parseEvtSubject(raw.subject);
-  if (!address || address.partition !== partition || partitionOf(address.teamId) !== partition) {
+  if (!address || address.partition !== partition) {
     throw new EventFault(`event ${raw.seq} stands under a subject that is not of partition ${partition}`);
   }
   const event = parse(raw);
   if (event.seq !== raw.seq) throw new EventFault(`event ${raw.seq} says that its seq is ${event.seq}`);
+  if (partitionOf(address.teamId) !== partition) return undefined;
   const known = eventVersions[event.type as EventType] as number | undefined;
   if (known === undefined || typeof event.v !== 'number' || event.v < 1 || event.v > known) {
     throw new EventFault(

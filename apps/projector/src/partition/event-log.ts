@@ -1,7 +1,5 @@
 /** Reads of the write model's `event_log`: what the stream no longer holds, and what the log says it is. */
 
-import type { TeamId } from '@chat/contracts/ids';
-import { type Scope, evtSubject } from '@chat/contracts/subjects';
 import type pg from 'pg';
 import type { RawEvent } from './decode-event.ts';
 
@@ -12,7 +10,7 @@ export type EventLog = {
   epoch(partition: number): Promise<string | undefined>;
 };
 
-type Row = { id: number; team_id: TeamId; scope: Scope; payload: string };
+type Row = { id: number; team_id: string; scope: string; payload: string };
 
 export const createEventLog = (pool: pg.Pool): EventLog => ({
   read: async (partition, fromId, toId, limitCount) => {
@@ -23,7 +21,8 @@ export const createEventLog = (pool: pg.Pool): EventLog => ({
     );
     return rows.map((row) => ({
       seq: row.id,
-      subject: evtSubject(row.team_id, row.scope),
+      // Of the partition that recorded it, which a stray team id need not name (as the relay does).
+      subject: `evt.${partition}.${row.team_id}.${row.scope}`,
       data: Buffer.from(row.payload),
     }));
   },

@@ -5,7 +5,8 @@
  * - starting, waiting: looking for the place to go on (findStart); a server does not answer, or the stream is not there.
  * - following: events the stream no longer has come from event_log first, then the ordered feed fills a bounded buffer,
  *   and one batch after the other is applied in one transaction with the checkpoint. Trouble of the store: the same
- *   batch again, for ever.
+ *   batch again, for ever. A hole further on in the stream (an operator removed or purged messages, or they expired
+ *   before they were read) ends the following; the next one begins with the hole, from event_log.
  * - halted: an event that is not understood, or another history. Loud, not ready; looked at again every HALT_RECHECK_MS.
  * Any doubt (gap, stream made anew, checkpoint elsewhere) drops the buffer and starts again from the checkpoint.
  *
@@ -18,6 +19,7 @@ import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
+import { streamState } from '@chat/platform/nats/streams';
 import { pause, retryUntil } from '@chat/platform/resilience/backoff';
 import { onceAsync } from '@chat/platform/service';
 import { HEADER_TRACEPARENT, type Tracer } from '@chat/platform/tracing';
@@ -40,6 +42,8 @@ export type PartitionProjectorDeps = {
   readonly batch: BufferBounds;
   readonly buffer: BufferBounds;
   readonly batchIntervalMs: number;
+  /** How long an idle partition trusts that the store is where it left it, and that the stream has nothing more. */
+  readonly idleCheckMs: number;
   readonly log: Logger;
   /** Undefined: tracing is off. */
   readonly tracer?: Tracer | undefined;
@@ -66,8 +70,6 @@ const RETRY_MAX_MS = 2_000;
 const WAIT_RECHECK_MS = 250;
 const HALT_RECHECK_MS = 5_000;
 const LOG_PAGE_COUNT = 500;
-/** How long an idle partition trusts that the store is where it left it. */
-const IDLE_CHECK_MS = 2_000;
 
 /** Why the present following ends: look for the start again. */
 type Doubt = 'gap' | 'stream' | 'checkpoint';
@@ -85,6 +87,10 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
   let storeTrouble: string | undefined;
   let feed: OrderedFeed | undefined;
   let doubt: Doubt | undefined;
+  /** What the stream lacks ends before this sequence. */
+  let holeEndSeq = 0;
+  /** Where the stream was ahead of us at the last look while nothing came. */
+  let suspectedAtSeq: number | undefined;
   let running: Promise<void> = Promise.resolve();
 
   const setState = (next: PartitionState['state'], why?: string): void => {
@@ -123,22 +129,25 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       setState('waiting', start.why);
       return pause(WAIT_RECHECK_MS, signal);
     }
-    const { epoch, nextSeq, firstInStream } = start;
+    const { epoch, nextSeq, firstInStream, lastInStream } = start;
+    // A hole that was seen in a stream that is no more says nothing about this one.
+    if (holeEndSeq > lastInStream + 1) holeEndSeq = 0;
+    const fromStreamSeq = Math.max(firstInStream, holeEndSeq);
     appliedSeq = nextSeq - 1;
     members.note([], appliedSeq, epoch);
-    if (firstInStream > nextSeq && !(await fillFromLog(epoch, firstInStream))) return;
+    if (fromStreamSeq > nextSeq && !(await fillFromLog(epoch, fromStreamSeq))) return;
     await followFeed(epoch);
   };
 
-  /** The events below `firstInStream` from event_log. False: start again. */
-  const fillFromLog = async (epoch: string, firstInStream: number): Promise<boolean> => {
+  /** The events below `endSeq` from event_log. False: start again. */
+  const fillFromLog = async (epoch: string, endSeq: number): Promise<boolean> => {
     log.warn(
-      { partition, from: appliedSeq + 1, to: firstInStream - 1 },
+      { partition, from: appliedSeq + 1, to: endSeq - 1 },
       'reading from event_log what the stream no longer has',
     );
-    while (appliedSeq + 1 < firstInStream && !signal.aborted) {
+    while (appliedSeq + 1 < endSeq && !signal.aborted) {
       const from = appliedSeq + 1;
-      const rows = await eventLog.read(partition, from, firstInStream - 1, LOG_PAGE_COUNT);
+      const rows = await eventLog.read(partition, from, endSeq - 1, LOG_PAGE_COUNT);
       const hole = rows.findIndex((row, at) => row.seq !== from + at);
       const events = hole === -1 ? rows : rows.slice(0, hole);
       if (events.length === 0) {
@@ -187,9 +196,14 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
         if (buffer.isFull()) opened.pause();
         wake.set();
       },
-      onGap: () => raise('gap'),
+      onGap: (_, got) => {
+        holeEndSeq = got;
+        raise('gap');
+      },
       onReset: (why) => {
-        if (why === 'stream_recreated' || why === 'stream_behind') raise('stream');
+        if (why !== 'stream_recreated' && why !== 'stream_behind') return;
+        holeEndSeq = 0;
+        raise('stream');
       },
       log,
     });
@@ -203,8 +217,9 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       // After a gap what stands before it is sound; after a change of the stream nothing is.
       if (doubt !== undefined && (doubt !== 'gap' || buffer.count === 0)) return;
       if (buffer.count === 0) {
-        await wake.wait(signal, IDLE_CHECK_MS);
-        if (buffer.count === 0 && doubt === undefined && (await storeWasSetBack(epoch))) return;
+        await wake.wait(signal, deps.idleCheckMs);
+        if (buffer.count > 0 || doubt !== undefined) continue;
+        if ((await storeWasSetBack(epoch)) || (await endIsMissing(mine))) return;
         continue;
       }
       // Under load fewer, larger transactions: they cost the database less than many small ones.
@@ -239,11 +254,27 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     }
   };
 
+  /**
+   * Of a hole no message comes after (the stream's end was purged or expired before it was read) no feed tells: the
+   * stream counts further than it delivers. Twice, so that what is on its way is not taken for lost; should it be, then
+   * event_log has the same. No answer is no answer.
+   */
+  const endIsMissing = async (mine: OrderedFeed): Promise<boolean> => {
+    const atSeq = appliedSeq;
+    const found = await streamState(nats.jsm, stream).catch(() => undefined);
+    const isBehind = found?.exists === true && found.lastSeq > atSeq && mine.silentForMs() === 0;
+    const isStill = buffer.count === 0 && doubt === undefined && suspectedAtSeq === atSeq;
+    suspectedAtSeq = isBehind ? atSeq : undefined;
+    if (!isBehind || !isStill) return false;
+    holeEndSeq = found.lastSeq + 1;
+    return true;
+  };
+
   /** One batch, again until the store took it. False: the store stands elsewhere, start again. Throws on what must not be applied. */
   const apply = async (epoch: string, raws: readonly RawEvent[]): Promise<boolean> => {
     const last = raws.at(-1);
     if (!last) return true;
-    const events = raws.map((raw) => decodeEvent(partition, raw));
+    const events = raws.flatMap((raw) => decodeEvent(partition, raw) ?? []);
     if (raws.some((raw, at) => raw.seq !== appliedSeq + 1 + at)) {
       throw new EventFault(`a batch that ends at ${last.seq} does not follow ${appliedSeq} without a hole`);
     }

@@ -11,7 +11,14 @@ import { payloadDigest } from './decode-event.ts';
 import type { EventLog } from './event-log.ts';
 
 export type StartPosition =
-  | { readonly kind: 'go'; readonly epoch: string; readonly nextSeq: number; readonly firstInStream: number }
+  | {
+      readonly kind: 'go';
+      readonly epoch: string;
+      readonly nextSeq: number;
+      /** lastInStream + 1 when the stream holds nothing. */
+      readonly firstInStream: number;
+      readonly lastInStream: number;
+    }
   /** Nothing to follow yet; ask again later. */
   | { readonly kind: 'wait'; readonly why: 'stream_missing' | 'stream_behind' }
   | { readonly kind: 'halt'; readonly reason: string };
@@ -29,9 +36,9 @@ export const findStart = async (deps: StartDeps): Promise<StartPosition> => {
   const checkpoint = await readModel.checkpoint(partition);
   const stream = await streamState(nats.jsm, evtStream(partition));
   if (!stream.exists) return { kind: 'wait', why: 'stream_missing' };
-  const { epoch } = stream;
+  const { epoch, firstSeq: firstInStream, lastSeq: lastInStream } = stream;
   if (epoch === undefined) return { kind: 'halt', reason: `${evtStream(partition)} names no epoch` };
-  if (!checkpoint) return { kind: 'go', epoch, nextSeq: 1, firstInStream: stream.firstSeq };
+  if (!checkpoint) return { kind: 'go', epoch, nextSeq: 1, firstInStream, lastInStream };
   if (checkpoint.epoch !== epoch) return changeEpoch(deps, checkpoint, epoch, stream);
   // The stream lost its tail, or was made anew and is being filled: the writer appends the same rows again.
   if (stream.lastSeq < checkpoint.seq) return { kind: 'wait', why: 'stream_behind' };
@@ -40,7 +47,7 @@ export const findStart = async (deps: StartDeps): Promise<StartPosition> => {
     const reason = `event ${checkpoint.seq} is not the one that was applied: the log holds another history`;
     return { kind: 'halt', reason };
   }
-  return { kind: 'go', epoch, nextSeq: checkpoint.seq + 1, firstInStream: stream.firstSeq };
+  return { kind: 'go', epoch, nextSeq: checkpoint.seq + 1, firstInStream, lastInStream };
 };
 
 /** Undefined when neither stream nor log have the event any longer. */
@@ -77,5 +84,6 @@ const changeEpoch = async (
   }
   if (!(await readModel.adoptEpoch(partition, checkpoint, epoch)))
     return { kind: 'wait', why: 'stream_behind' };
-  return { kind: 'go', epoch, nextSeq: checkpoint.seq + 1, firstInStream: stream.firstSeq };
+  const { firstSeq: firstInStream, lastSeq: lastInStream } = stream;
+  return { kind: 'go', epoch, nextSeq: checkpoint.seq + 1, firstInStream, lastInStream };
 };

@@ -78,6 +78,7 @@ export const createWorld = async (nats: NatsServer, databaseUrl: string): Promis
     PARTITIONS: String(PARTITION_COUNT),
     DATABASE_URL: databaseUrl,
     POSITION_INTERVAL_MS: '20',
+    IDLE_CHECK_MS: '200',
   };
 
   const commit = async (events: readonly ReadEvent[]): Promise<void> => {
