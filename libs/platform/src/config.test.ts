@@ -9,6 +9,7 @@ import {
   oneOf,
   optional,
   port,
+  ratio,
   readConfig,
   secret,
   str,
@@ -26,6 +27,18 @@ const problemsOf = (read: () => unknown): readonly string[] => {
   }
   throw new Error('it was accepted');
 };
+
+describe('a share', () => {
+  it('is a number from 0 to 1 and nothing else', () => {
+    for (const [raw, value] of Object.entries({ '0': 0, '0.01': 0.01, '1': 1, '1.0': 1 }))
+      expect(readConfig({ A: ratio() }, { A: raw })).toEqual({ A: value });
+    for (const raw of ['1.1', '-0.1', '50%', '1e-3', '.5', 'all'])
+      expect(
+        problemsOf(() => readConfig({ A: ratio() }, { A: raw })),
+        raw,
+      ).toEqual([`A="${raw}" must be a number from 0 to 1`]);
+  });
+});
 
 describe('readConfig', () => {
   it('answers typed values and defaults', () => {
