@@ -191,9 +191,12 @@ const gateway: Dashboard = {
           { threshold: 0.3 },
         ),
         panel('Slow readers', 'short', '', [by('instance', 'sum', 'chat_gateway_slow_readers')]),
-        panel('How far devices are behind', 'short', 'Events, by quantile of the devices.', [
-          q('max by (quantile) (chat_gateway_device_lag_events)', '{{quantile}}'),
-        ]),
+        panel(
+          'How far devices are behind',
+          'short',
+          'Events; half of the devices, 99 of 100, and the last one are at most so far behind.',
+          [q('max by (fraction) (chat_gateway_device_lag_events)', '{{fraction}}')],
+        ),
         panel(
           'Feed stalled',
           's',

@@ -13,6 +13,7 @@ const filled = (text: string): string =>
     .replaceAll('<p>', '0')
     .replaceAll('<n>', '1')
     .replaceAll('<pid>', '0')
+    .replaceAll('<instance>', 'gateway-2')
     .replaceAll(/^\s+|\s+$/g, '');
 
 const find = (pattern: RegExp): readonly RunbookCommand[] =>
@@ -60,6 +61,16 @@ export const askAsCli = async (
       return jsm.streams.getMessage(stream, { seq: Number(more) });
     case 'consumer report':
       return jsm.consumers.list(stream).next();
+    case 'kv ls':
+      return jsm.streams.info(`KV_${stream}`);
+    case 'kv get': {
+      const entry = await jsm.streams.getMessage(`KV_${stream}`, { last_by_subj: `$KV.${stream}.${more}` });
+      if (entry === null) throw new Error(`no key ${more}`);
+      return entry;
+    }
+    case 'req gateway.gateway-2.drain':
+      // The question without its minutes: answered, and nobody is sent away.
+      return nc.request('gateway.gateway-2.drain', '{}', { timeout: 5_000 });
     case 'backup stream':
       // Needs a folder; that a stream can be backed up is the backup's own test.
       return undefined;

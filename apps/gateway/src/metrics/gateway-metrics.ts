@@ -176,11 +176,11 @@ export const publishGatewayMetrics = (
   metrics.gauge({
     name: 'chat_gateway_device_lag_events',
     help: 'How far acknowledgements of devices are behind what they were sent, over at most 2000 sessions.',
-    labelNames: ['quantile'],
+    labelNames: ['fraction'],
     collect() {
       const lags = deviceLags(sessions);
-      for (const quantile of [0.5, 0.99, 1])
-        this.set({ quantile: String(quantile) }, quantileOf(lags, quantile));
+      for (const fraction of [0.5, 0.99, 1])
+        this.set({ fraction: String(fraction) }, quantileOf(lags, fraction));
     },
   });
 };
