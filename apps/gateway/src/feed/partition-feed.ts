@@ -17,14 +17,19 @@ import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type FeedReset, type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
-import { type ExistingStreamState, type StreamState, streamState } from '@chat/platform/nats/streams';
+import {
+  type ExistingStreamState,
+  type StreamState,
+  getMessage,
+  streamState,
+} from '@chat/platform/nats/streams';
 import type { DeliveryTraces } from './delivery-traces.ts';
 import { peekSeq } from './event-peek.ts';
 import type { Partition } from './partition.ts';
 
 /** How often a missing stream is looked for, and an unverified epoch asked for again. */
 const RETRY_MS = 500;
-/** How often the end of the stream is compared with the feed. */
+/** How often the end of the stream is compared with the feed, unless `behindMaxMs` asks for more. */
 const CHECK_EVERY_MS = 5_000;
 
 export type PartitionFeedDeps = {
@@ -61,6 +66,9 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
   /** Grows with each opening: what an older one still delivers or answers is ignored. */
   let generation = 0;
   let lastSeqAtCheck = 0;
+  /** Where the feed stood at the last look although the stream went further; -1 when it did not. */
+  let standsAtSeq = -1;
+  const checkEveryMs = Math.min(CHECK_EVERY_MS, deps.behindMaxMs / 3);
 
   const later = (fn: () => Promise<void>, ms: number): void => {
     clearTimeout(timer);
@@ -77,8 +85,9 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
   };
 
   const open = async (): Promise<void> => {
+    const mine = generation;
     const state = await askState();
-    if (isStopped) return;
+    if (isStopped || mine !== generation) return;
     if (!state?.exists) return later(open, RETRY_MS);
     if (!state.epoch) {
       partition.reason = `${stream} carries no epoch`;
@@ -96,8 +105,8 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
     mustVerify = false;
     feed = feedFrom(startSeq, generation);
     if (startSeq > fillTarget) nowFollowing();
+    later(checkEnd, checkEveryMs);
     await feed.start();
-    later(checkEnd, CHECK_EVERY_MS);
   };
 
   const feedFrom = (startSeq: number, mine: number): OrderedFeed =>
@@ -180,9 +189,12 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
 
   const verify = async (): Promise<void> => {
     isVerifying = true;
+    const mine = generation;
     const state = await askState();
     isVerifying = false;
     if (isStopped || !partition.isHeld) return;
+    // The answer is about what was before the last opening.
+    if (mine !== generation) return void verify();
     if (!state?.exists) {
       setTimeout(() => !isStopped && !isVerifying && void verify(), RETRY_MS);
       return;
@@ -193,6 +205,7 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
     deps.onEvents(partition);
   };
 
+  /** Whoever sees the new epoch first opens anew; the new generation ends what else is in flight. */
   const hasNewEpoch = async (state: ExistingStreamState): Promise<boolean> => {
     if (state.epoch === partition.epoch) return false;
     log.warn({ stream, from: partition.epoch, to: state.epoch }, 'the partition has a new epoch');
@@ -209,18 +222,44 @@ export const createPartitionFeed = (deps: PartitionFeedDeps): PartitionFeed => {
 
   /** Compares the feed with the end of the stream: tells a silent partition from one that cannot be followed. */
   const checkEnd = async (): Promise<void> => {
+    const mine = generation;
     const state = await askState();
-    if (isStopped) return;
+    // Opened anew meanwhile: the opening has set its own check.
+    if (isStopped || mine !== generation) return;
     if (state?.exists) {
       if (partition.status !== 'halted' && (await hasNewEpoch(state))) return;
       const { lastSeq } = partition.tail;
       if (lastSeq >= Math.min(lastSeqAtCheck, state.lastSeq) && !partition.isHeld)
         partition.followedAtMs = nowMs();
       lastSeqAtCheck = state.lastSeq;
+      if (await isEndMissing(state)) {
+        if (isStopped || mine !== generation) return;
+        skip(partition.tail.lastSeq + 1, state.lastSeq + 1);
+      }
     }
     if (isBehind()) deps.closeSessions(partition, closeCodes.GATEWAY_BEHIND, 'the gateway cannot follow');
     partition.tail.forgetOlderThan(nowMs(), partition.flushedSeq + 1);
-    later(checkEnd, CHECK_EVERY_MS);
+    later(checkEnd, checkEveryMs);
+  };
+
+  /**
+   * Whether events at the *end* of the stream were removed before they were read (a purge, a deletion): no later one comes
+   * to show the hole. Suspected when the feed stands still behind the end for two looks; the stream's leader then tells
+   * whether anything follows.
+   */
+  const isEndMissing = async (state: ExistingStreamState): Promise<boolean> => {
+    const { lastSeq } = partition.tail;
+    const isStill = standsAtSeq === lastSeq;
+    standsAtSeq = lastSeq < state.lastSeq ? lastSeq : -1;
+    if (!isStill || standsAtSeq < 0 || partition.isHeld || partition.status === 'halted') return false;
+    const query = { fromSeq: lastSeq + 1, subject: `evt.${partition.index}.>` };
+    try {
+      const next = await getMessage(nats.jsm, stream, query);
+      return next === undefined && partition.tail.lastSeq === lastSeq;
+    } catch (error) {
+      log.warn({ stream, reason: reasonOf(error) }, 'what follows in the stream cannot be read');
+      return false;
+    }
   };
 
   const isBehind = (): boolean => nowMs() - partition.followedAtMs > deps.behindMaxMs;

@@ -131,7 +131,8 @@ export const createStreamReplay = (deps: StreamReplayDeps): StreamReplay => {
     const channelsAtEnd = new Map(channels);
     const endSeq = partition.flushedSeq;
     const { firstSeq } = partition.tail;
-    const halfSeq = firstSeq - 1 + Math.floor((endSeq - firstSeq) / 2);
+    // Of an empty tail (all of it was too old): up to just before it, which is all there is.
+    const halfSeq = firstSeq - 1 + Math.floor(Math.max(0, endSeq - firstSeq) / 2);
     const upToSeq = Math.max(fromSeq, Math.min(firstSeq - 1 + marginCount, halfSeq));
     const userSubject = evtSubject(teamId, userScope(userId));
     const changes = changesInTail(partition, userSubject, upToSeq, endSeq);

@@ -180,7 +180,17 @@ export const streamState = async (jsm: JetStreamManager, name: string): Promise<
   return info === undefined ? { exists: false } : stateOf(info);
 };
 
-export type MessageQuery = { readonly seq: number } | { readonly lastBySubject: string };
+export type MessageQuery =
+  | { readonly seq: number }
+  | { readonly lastBySubject: string }
+  /** The first message of the subject (or pattern) at or behind a sequence. */
+  | { readonly fromSeq: number; readonly subject: string };
+
+const messageRequest = (query: MessageQuery) => {
+  if ('seq' in query) return { seq: query.seq };
+  if ('lastBySubject' in query) return { last_by_subj: query.lastBySubject };
+  return { seq: query.fromSeq, next_by_subj: query.subject };
+};
 
 export type StoredMessage = {
   readonly seq: number;
@@ -207,8 +217,7 @@ export const getMessage = async (
   query: MessageQuery,
 ): Promise<StoredMessage | undefined> => {
   try {
-    const request = 'seq' in query ? { seq: query.seq } : { last_by_subj: query.lastBySubject };
-    const msg = await jsm.streams.getMessage(stream, request);
+    const msg = await jsm.streams.getMessage(stream, messageRequest(query));
     return msg === null ? undefined : storedMessage(msg);
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound)
