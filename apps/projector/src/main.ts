@@ -88,7 +88,15 @@ const main = async (): Promise<void> => {
       });
       const { readModel } = store;
       const eventLog = createEventLog(logPool);
-      projector = createProjector({ config, nats, readModel, eventLog, log, tracer: tracing.tracer });
+      projector = createProjector({
+        config,
+        nats,
+        readModel,
+        eventLog,
+        metrics,
+        log,
+        tracer: tracing.tracer,
+      });
       await projector.start();
     },
     stop: async () => {

@@ -1,6 +1,7 @@
 import { type ChannelId, type CommandId, type UserId, makeTeamId } from '@chat/contracts/ids';
 import { evtStream, membersStream } from '@chat/contracts/streams';
 import type { Check } from '@chat/platform/health';
+import { createMetrics } from '@chat/platform/metrics';
 import type { ReadEvent } from '@chat/read-model/port';
 import { arbitraryHistory, teams, users } from '@chat/read-model/testing/arbitrary-history';
 import { askAll } from '@chat/read-model/testing/contract';
@@ -333,7 +334,7 @@ describe('an event that is not understood', () => {
       at === bad ? ({ ...read, event: { ...read.event, ...over } } as ReadEvent) : read,
     );
     await world.makeStream();
-    const projector = await world.startProjector({ BATCH_MAX_COUNT: '1' });
+    const projector = await world.startProjector();
     const append = broken.map((read, at) => ({ read, at }));
     await world.append(broken.slice(0, bad));
     for (const { read, at } of append.slice(bad)) {
@@ -347,6 +348,55 @@ describe('an event that is not understood', () => {
     }
     await vi.waitFor(() => expect(stateOf(projector)).toMatchObject({ ok: false, state: 'halted' }), within);
     expect(await world.appliedSeq()).toBe(bad);
+  });
+});
+
+describe('its metrics', () => {
+  beforeEach(clearMembers);
+
+  it('tell the truth: caught up, behind a store that does not take a batch, and halted', async () => {
+    const { events } = chat(30);
+    const metrics = createMetrics();
+    const valueOf = async (name: string): Promise<number | undefined> => {
+      const metric = await metrics.registry.getSingleMetric(`chat_projector_${name}`)?.get();
+      return metric?.values.find(({ labels }) => {
+        const { partition: of = partition } = labels as { readonly partition?: number };
+        return Number(of) === partition;
+      })?.value;
+    };
+    const expectValues = (values: Readonly<Record<string, unknown>>): Promise<void> =>
+      vi.waitFor(async () => {
+        for (const [name, value] of Object.entries(values)) expect(await valueOf(name), name).toEqual(value);
+      }, within);
+    await world.makeStream();
+    await world.startProjector({}, metrics);
+    await world.publish(events.slice(0, 20));
+    const caughtUp = { partition_position: 20, events_total: 20, lag_events: 0, lag_seconds: 0 };
+    await expectValues({ ...caughtUp, partition_halted: 0 });
+    const sizes = await metrics.registry.getSingleMetric('chat_projector_batch_events')?.get();
+    expect(
+      sizes?.values.find(
+        (value) => 'metricName' in value && value.metricName === 'chat_projector_batch_events_sum',
+      )?.value,
+    ).toBe(20);
+
+    const holder = await world.pool.connect();
+    await holder.query('BEGIN; SELECT 1 FROM read.checkpoint FOR UPDATE');
+    await world.publish(events.slice(20, 30));
+    // The history's clock began in 2023.
+    await expectValues({
+      partition_position: 20,
+      lag_events: 10,
+      lag_seconds: expect.toSatisfy((s) => s > 3_600),
+    });
+    await holder.query('COMMIT');
+    holder.release();
+    await expectValues({ partition_position: 30, events_total: 30, lag_events: 0, lag_seconds: 0 });
+
+    const { teamId, scope, event } = events[30]!;
+    await world.writer.js.publish(`evt.${partition}.${teamId}.${scope}`, JSON.stringify({ ...event, v: 99 }));
+    await expectValues({ partition_position: 30, lag_events: 1, partition_halted: 1 });
+    expect(await valueOf('lag_seconds')).toBeGreaterThan(3_600);
   });
 });
 

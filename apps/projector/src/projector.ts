@@ -1,7 +1,9 @@
 /** Wires the partitions: each follows its own stream, applies its own batches and writes its own membership view. */
 
+import { type Clock, systemClock } from '@chat/platform/clock';
 import type { Check } from '@chat/platform/health';
 import type { Logger } from '@chat/platform/log';
+import type { Metrics } from '@chat/platform/metrics';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type Service, onceAsync } from '@chat/platform/service';
 import type { Tracer } from '@chat/platform/tracing';
@@ -9,6 +11,7 @@ import type { ReadModel } from '@chat/read-model/port';
 import type { ProjectorConfig } from './config.ts';
 import { type MembersPublisher, createMembersPublisher } from './membership/members-publisher.ts';
 import { createMembersStore } from './membership/members-store.ts';
+import { createProjectorMetrics } from './projector-metrics.ts';
 import type { EventLog } from './partition/event-log.ts';
 import { type PartitionProjector, createPartitionProjector } from './partition/partition-projector.ts';
 
@@ -17,6 +20,8 @@ export type ProjectorDeps = {
   readonly nats: NatsHandle;
   readonly readModel: ReadModel;
   readonly eventLog: EventLog;
+  readonly metrics: Metrics;
+  readonly clock?: Clock;
   readonly log: Logger;
   /** Undefined: tracing is off. */
   readonly tracer?: Tracer | undefined;
@@ -38,10 +43,13 @@ export const createProjector = ({
   nats,
   readModel,
   eventLog,
+  metrics: registry,
+  clock = systemClock,
   log,
   tracer,
 }: ProjectorDeps): Projector => {
   const store = createMembersStore(nats);
+  const metrics = createProjectorMetrics(registry);
   const share = (total: number, least: number): number =>
     Math.max(least, Math.floor(total / config.PARTITIONS));
   const parts = Array.from({ length: config.PARTITIONS }, (_, partition): Part => {
@@ -66,11 +74,14 @@ export const createProjector = ({
       },
       batchIntervalMs: config.BATCH_INTERVAL_MS,
       idleCheckMs: config.IDLE_CHECK_MS,
+      stats: metrics.stats,
+      clock,
       log,
       tracer,
     });
     return { partition, members, projector };
   });
+  metrics.watch(parts);
 
   return {
     checks: Object.fromEntries(parts.map((part) => [`partition-${part.partition}`, checkOf(part)])),

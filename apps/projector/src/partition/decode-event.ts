@@ -41,7 +41,7 @@ const parse = (raw: RawEvent): Partial<EventElement> => {
  * place). It has its number, and nothing of it is to be read here.
  * Throws EventFault. The message names type and version, never content.
  */
-export const decodeEvent = (partition: number, raw: RawEvent): ReadEvent | undefined => {
+const decodeEvent = (partition: number, raw: RawEvent): ReadEvent | undefined => {
   const address = parseEvtSubject(raw.subject);
   if (!address || address.partition !== partition) {
     throw new EventFault(`event ${raw.seq} stands under a subject that is not of partition ${partition}`);
@@ -56,6 +56,28 @@ export const decodeEvent = (partition: number, raw: RawEvent): ReadEvent | undef
     );
   }
   return { teamId: address.teamId, scope: address.scope, event: event as EventElement };
+};
+
+export type DecodedBatch = {
+  /** Those that precede the first fault. */
+  readonly sound: readonly RawEvent[];
+  /** What is to be projected of them. */
+  readonly events: readonly ReadEvent[];
+  readonly fault?: EventFault;
+};
+
+export const decodeBatch = (partition: number, raws: readonly RawEvent[]): DecodedBatch => {
+  const events: ReadEvent[] = [];
+  for (const [at, raw] of raws.entries()) {
+    try {
+      const event = decodeEvent(partition, raw);
+      if (event !== undefined) events.push(event);
+    } catch (fault) {
+      if (!(fault instanceof EventFault)) throw fault;
+      return { sound: raws.slice(0, at), events, fault };
+    }
+  }
+  return { sound: raws, events };
 };
 
 /** Of an event's payload; kept with the checkpoint to tell whether a log holds the same history. */

@@ -18,6 +18,10 @@ export class EventBuffer {
     return this.#events.size;
   }
 
+  peek(): RawEvent | undefined {
+    return this.#events.peek();
+  }
+
   push(event: RawEvent): void {
     this.#events.push(event);
     this.#bytes += event.data.length;

@@ -15,6 +15,7 @@
  */
 
 import { evtStream } from '@chat/contracts/streams';
+import type { Clock } from '@chat/platform/clock';
 import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
@@ -24,11 +25,18 @@ import { pause, retryUntil } from '@chat/platform/resilience/backoff';
 import { onceAsync } from '@chat/platform/service';
 import { HEADER_TRACEPARENT, type Tracer } from '@chat/platform/tracing';
 import { touchedMembers } from '@chat/read-model/fold';
-import { type ApplyResult, type EventBatch, LogFault, type ReadModel } from '@chat/read-model/port';
+import {
+  type ApplyResult,
+  type EventBatch,
+  LogFault,
+  type ReadEvent,
+  type ReadModel,
+} from '@chat/read-model/port';
 import type { MembersPublisher } from '../membership/members-publisher.ts';
-import { EventFault, type RawEvent, decodeEvent, payloadDigest } from './decode-event.ts';
+import { EventFault, type RawEvent, decodeBatch, payloadDigest } from './decode-event.ts';
 import { type BufferBounds, EventBuffer } from './event-buffer.ts';
 import type { EventLog } from './event-log.ts';
+import { type Lag, LagMeter } from './lag.ts';
 import { Signal } from './signal.ts';
 import { findStart } from './start-position.ts';
 
@@ -44,9 +52,19 @@ export type PartitionProjectorDeps = {
   readonly batchIntervalMs: number;
   /** How long an idle partition trusts that the store is where it left it, and that the stream has nothing more. */
   readonly idleCheckMs: number;
+  readonly stats: PartitionStats;
+  readonly clock: Clock;
   readonly log: Logger;
   /** Undefined: tracing is off. */
   readonly tracer?: Tracer | undefined;
+};
+
+export type PartitionStats = {
+  applied(batch: {
+    readonly eventCount: number;
+    readonly foreignCount: number;
+    readonly durationMs: number;
+  }): void;
 };
 
 export type PartitionState = {
@@ -63,6 +81,7 @@ export type PartitionProjector = {
   start(): Promise<void>;
   stop(): Promise<void>;
   state(): PartitionState;
+  lag(): Lag;
 };
 
 const RETRY_BASE_MS = 100;
@@ -81,6 +100,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
   const { signal } = abort;
   const buffer = new EventBuffer(deps.buffer);
   const wake = new Signal();
+  const lag = new LagMeter();
   let state: PartitionState['state'] = 'starting';
   let reason: string | undefined;
   let appliedSeq = 0;
@@ -134,6 +154,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     if (holeEndSeq > lastInStream + 1) holeEndSeq = 0;
     const fromStreamSeq = Math.max(firstInStream, holeEndSeq);
     appliedSeq = nextSeq - 1;
+    lag.restart(lastInStream);
     members.note([], appliedSeq, epoch);
     if (fromStreamSeq > nextSeq && !(await fillFromLog(epoch, fromStreamSeq))) return;
     await followFeed(epoch);
@@ -193,6 +214,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
             ? undefined
             : tracer.remote('projector.apply', message.headers?.get(HEADER_TRACEPARENT), { 'chat.seq': seq });
         buffer.push({ seq, subject, data, trace });
+        lag.sawHead(seq + (opened.pendingCount() ?? 0));
         if (buffer.isFull()) opened.pause();
         wake.set();
       },
@@ -265,16 +287,30 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     const isBehind = found?.exists === true && found.lastSeq > atSeq && mine.silentForMs() === 0;
     const isStill = buffer.count === 0 && doubt === undefined && suspectedAtSeq === atSeq;
     suspectedAtSeq = isBehind ? atSeq : undefined;
+    if (isBehind) lag.sawHead(found.lastSeq);
     if (!isBehind || !isStill) return false;
     holeEndSeq = found.lastSeq + 1;
     return true;
   };
 
-  /** One batch, again until the store took it. False: the store stands elsewhere, start again. Throws on what must not be applied. */
+  /** False: the store stands elsewhere, start again. Throws on what must not be applied, once all before it is. */
   const apply = async (epoch: string, raws: readonly RawEvent[]): Promise<boolean> => {
+    lag.oldest(raws[0]);
+    const { events, sound, fault } = decodeBatch(partition, raws);
+    if (sound.length > 0 && !(await applySound(epoch, sound, events))) return false;
+    if (fault === undefined) return true;
+    lag.oldest(raws[sound.length]);
+    throw fault;
+  };
+
+  /** One batch, again until the store took it. */
+  const applySound = async (
+    epoch: string,
+    raws: readonly RawEvent[],
+    events: readonly ReadEvent[],
+  ): Promise<boolean> => {
     const last = raws.at(-1);
     if (!last) return true;
-    const events = raws.flatMap((raw) => decodeEvent(partition, raw) ?? []);
     if (raws.some((raw, at) => raw.seq !== appliedSeq + 1 + at)) {
       throw new EventFault(`a batch that ends at ${last.seq} does not follow ${appliedSeq} without a hole`);
     }
@@ -287,8 +323,10 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       digest: payloadDigest(last.data),
     };
     await members.room(signal);
+    const beganMs = performance.now();
     const result = await applyUntilTaken(batch);
     if (result.kind !== 'applied') {
+      lag.oldest(undefined);
       log.warn(
         { partition, result: result.kind, seq: appliedSeq },
         'the checkpoint is not where it was left',
@@ -296,6 +334,12 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       return false;
     }
     appliedSeq = batch.upTo;
+    lag.oldest(buffer.peek());
+    deps.stats.applied({
+      eventCount: raws.length,
+      foreignCount: raws.length - events.length,
+      durationMs: performance.now() - beganMs,
+    });
     if (tracer !== undefined) for (const raw of raws) raw.trace?.end({ 'chat.batch': raws.length });
     members.note(touchedMembers(events), appliedSeq, epoch);
     return true;
@@ -330,6 +374,11 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       await running;
       setState('stopped');
     }),
+    // What waits in the buffer only for its batch's turn counts as well.
+    lag: () => {
+      if (lag.isIdle()) lag.oldest(buffer.peek());
+      return lag.read(appliedSeq, deps.clock.nowMs());
+    },
     state: () => {
       const why = storeTrouble ?? reason ?? feedTrouble(feed);
       const ok = why === undefined ? state === 'following' : state === 'waiting' && why === 'stream_missing';

@@ -5,6 +5,7 @@ import type { MembersPosition, MembershipView } from '@chat/contracts/events';
 import type { TeamId, UserId } from '@chat/contracts/ids';
 import { evtSubject, mbrPositionSubject, mbrSubject } from '@chat/contracts/subjects';
 import { createLogger } from '@chat/platform/log';
+import { type Metrics, createMetrics } from '@chat/platform/metrics';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { ensureEvtStream, getMessage, streamState } from '@chat/platform/nats/streams';
 import { migrate } from '@chat/platform/postgres/migrate';
@@ -40,7 +41,7 @@ export type World = {
   readonly dropStream: () => Promise<void>;
   readonly setEpoch: (epoch: string) => Promise<void>;
   /** A projector in this process, on its own connection; stopped by `close`. */
-  readonly startProjector: (env?: Record<string, string>) => Promise<Projector>;
+  readonly startProjector: (env?: Record<string, string>, metrics?: Metrics) => Promise<Projector>;
   readonly env: Record<string, string>;
   readonly view: (teamId: TeamId, userId: UserId) => Promise<MembershipView | undefined>;
   readonly position: () => Promise<MembersPosition | undefined>;
@@ -134,7 +135,7 @@ export const createWorld = async (nats: NatsServer, databaseUrl: string): Promis
       if ((await streamState(writer.jsm, evtStream(partition))).exists)
         await writer.jsm.streams.delete(evtStream(partition));
     },
-    startProjector: async (over = {}) => {
+    startProjector: async (over = {}, metrics = createMetrics()) => {
       const own = await connect('projector');
       const config = readProjectorConfig({ ...env, ...over });
       const projector = createProjector({
@@ -142,6 +143,7 @@ export const createWorld = async (nats: NatsServer, databaseUrl: string): Promis
         nats: own,
         readModel,
         eventLog: createEventLog(pool),
+        metrics,
         log,
       });
       closers.push(async () => {
