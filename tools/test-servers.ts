@@ -16,8 +16,11 @@ try {
 }
 
 try {
-  const { promtool, amtool } = await steps.step('find promtool and amtool', findPrometheusTools);
-  steps.say(`  alert rules: ${promtool}, ${amtool}`);
+  const { promtool, amtool, prometheus } = await steps.step(
+    'find Prometheus and its tools',
+    findPrometheusTools,
+  );
+  steps.say(`  alert rules: ${promtool}, ${amtool}, ${prometheus}`);
 } catch (error) {
   // Only the tests of the alerts need them, and those fail with the same sentence.
   steps.say(`  ${error instanceof Error ? error.message : String(error)}`);

@@ -17,6 +17,14 @@ export const ruleFiles = (): readonly string[] =>
   filesIn(join(observabilityFolder, 'prometheus/rules'), '.yml');
 export const dashboardFiles = (): readonly string[] => filesIn(join(observabilityFolder, 'grafana'), '.json');
 
+/** Every query of the dashboards, for an interval of `interval`. */
+export const dashboardQueries = (interval: string): readonly string[] =>
+  dashboardFiles().flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/"expr": ("(?:[^"\\]|\\.)*")/g)].map(([, expr = '""']) =>
+      (JSON.parse(expr) as string).replaceAll('$__rate_interval', interval),
+    ),
+  );
+
 export type Alert = {
   readonly name: string;
   readonly severity: string;

@@ -1,6 +1,7 @@
 /**
- * Finds or fetches `promtool` and `amtool`, which check the alert rules and their routing. Order: the environment
- * (PROMTOOL, AMTOOL), the path, the cache, Debian's packages unpacked into the cache (no daemon is installed or started).
+ * Finds or fetches `promtool` and `amtool`, which check the alert rules and their routing, and `prometheus` itself. Order:
+ * the environment (PROMTOOL, AMTOOL, PROMETHEUS), the path, the cache, Debian's packages unpacked into the cache (no daemon
+ * is installed or started).
  */
 
 import { randomUUID } from 'node:crypto';
@@ -23,7 +24,9 @@ const packages = {
   },
 };
 
-export type PrometheusTools = { readonly promtool: string; readonly amtool: string };
+const toolNames = ['promtool', 'amtool', 'prometheus'] as const;
+type ToolName = (typeof toolNames)[number];
+export type PrometheusTools = Readonly<Record<ToolName, string>>;
 
 const isExecutable = (file: string): boolean => {
   try {
@@ -36,7 +39,7 @@ const isExecutable = (file: string): boolean => {
 
 const folder = (): string => join(cacheDir(), 'prometheus');
 
-const known = (name: 'promtool' | 'amtool'): string | undefined => {
+const known = (name: ToolName): string | undefined => {
   const given = process.env[name.toUpperCase()];
   if (given !== undefined && given !== '') return given;
   const cached = join(folder(), name);
@@ -44,8 +47,9 @@ const known = (name: 'promtool' | 'amtool'): string | undefined => {
 };
 
 const knownTools = (): PrometheusTools | undefined => {
-  const [promtool, amtool] = [known('promtool'), known('amtool')];
-  return promtool !== undefined && amtool !== undefined ? { promtool, amtool } : undefined;
+  const [promtool, amtool, prometheus] = toolNames.map(known);
+  if (promtool === undefined || amtool === undefined || prometheus === undefined) return undefined;
+  return { promtool, amtool, prometheus };
 };
 
 /** Two processes may fetch at once: each renames a whole file into place, the last one wins. */
@@ -58,7 +62,7 @@ const keep = async (from: string, name: string): Promise<void> => {
 
 const help =
   'Install the packages prometheus and prometheus-alertmanager (Debian; macOS: `brew install prometheus alertmanager`), ' +
-  'or set PROMTOOL and AMTOOL to the files: the tests of the alert rules fail without them.';
+  'or set PROMTOOL, AMTOOL and PROMETHEUS to the files: the tests of the alert rules fail without them.';
 
 /** Throws ServerFault BINARY_NOT_FOUND with a sentence that says what to do. */
 export const findPrometheusTools = async (say: Say = () => {}): Promise<PrometheusTools> => {
@@ -66,17 +70,17 @@ export const findPrometheusTools = async (say: Say = () => {}): Promise<Promethe
   if (tools) return tools;
   const work = await mkdtemp(join(tmpdir(), 'prometheus-fetch-'));
   try {
-    say("promtool and amtool are fetched: Debian's packages");
+    say("promtool, amtool and prometheus are fetched: Debian's packages");
     await mkdir(folder(), { recursive: true });
     const files = await unpackDebian(work, packages);
-    for (const name of ['promtool', 'amtool']) await keep(join(files, 'usr/bin', name), name);
+    for (const name of toolNames) await keep(join(files, 'usr/bin', name), name);
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new ServerFault('BINARY_NOT_FOUND', `No promtool and amtool (${reason}). ${help}`);
+    throw new ServerFault('BINARY_NOT_FOUND', `No promtool, amtool and prometheus (${reason}). ${help}`);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
   const fetched = knownTools();
-  if (!fetched) throw new ServerFault('BINARY_NOT_FOUND', `No promtool and amtool. ${help}`);
+  if (!fetched) throw new ServerFault('BINARY_NOT_FOUND', `No promtool, amtool and prometheus. ${help}`);
   return fetched;
 };
