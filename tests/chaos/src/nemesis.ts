@@ -1,5 +1,7 @@
 /** What a nemesis is: one kind of fault, injected over and over into a running system until its time is over. */
 
+import type { TeamId, UserId } from '@chat/contracts/ids';
+import type { ViolationName } from '@chat/testkit/checking/checker';
 import type { ChatStack } from '@chat/testkit/processes/chat-stack';
 
 /** The system a nemesis needs. Nemeses with equal needs share a running system, one after another. */
@@ -29,8 +31,16 @@ export type FaultRecord = {
   readonly proofs: readonly Proof[];
 };
 
+/** What a nemesis may know of, and do with, the clients that load the system. */
+export type WorkloadHandle = {
+  readonly teams: readonly { readonly teamId: TeamId; readonly userIds: readonly UserId[] }[];
+  /** Cuts the socket of every client at once; answers how many were open. They come back by themselves. */
+  readonly reconnectAll: () => number;
+};
+
 export type Injection = {
   readonly stack: ChatStack;
+  readonly workload: WorkloadHandle;
   /** Aborted when no further fault is to begin; what is broken then is healed before `run` resolves. */
   readonly signal: AbortSignal;
   /** In [0, 1), from the run's seed. */
@@ -58,5 +68,7 @@ export type Nemesis = {
   readonly needs: Needs;
   /** The playbook in `deploy/runbooks/` for what an operator sees of it. */
   readonly runbook: string;
+  /** Violations that this fault causes by design (a power loss may take what was only accepted). Listed, but no failure. */
+  readonly allows?: readonly ViolationName[];
   readonly run: (injection: Injection) => Promise<void>;
 };

@@ -1,0 +1,111 @@
+/** Rounds one after another: nemeses with equal needs share a system; each round has its folder, and the whole a table. */
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describeViolations } from '@chat/testkit/checking/checker';
+import type { Judged } from './judge.ts';
+import type { Nemesis } from './nemesis.ts';
+import { runRound } from './round.ts';
+import { files } from './run-folder.ts';
+import { type NodeArgs, type System, needsKey, startSystem } from './system.ts';
+
+export type SessionOptions = {
+  readonly nemeses: readonly Nemesis[];
+  readonly seconds: number;
+  readonly seed: number;
+  readonly rate: number;
+  readonly folder: string;
+  /** Again and again, with fresh seeds, until then. */
+  readonly untilMs?: number;
+  readonly mutant?: { readonly name: string; readonly nodeArgs: NodeArgs };
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
+  readonly onRound?: (judged: Judged, folder: string) => Promise<void>;
+};
+
+export type RoundResult = { readonly judged: Judged; readonly folder: string };
+
+const group = (nemeses: readonly Nemesis[]): readonly (readonly Nemesis[])[] => {
+  const groups = new Map<string, Nemesis[]>();
+  for (const nemesis of nemeses) {
+    const key = needsKey(nemesis.needs);
+    groups.set(key, [...(groups.get(key) ?? []), nemesis]);
+  }
+  return [...groups.values()];
+};
+
+export const runSession = async (options: SessionOptions): Promise<readonly RoundResult[]> => {
+  const results: RoundResult[] = [];
+  const isOver = (): boolean =>
+    options.signal.aborted || (options.untilMs !== undefined && Date.now() >= options.untilMs);
+  let pass = 0;
+  do {
+    for (const nemeses of group(options.nemeses)) {
+      if (isOver() && results.length > 0) break;
+      const needs = nemeses[0]?.needs ?? {};
+      options.say(`system: ${needsKey(needs)}`);
+      const system = await startSystem(needs, options.mutant?.nodeArgs);
+      try {
+        for (const nemesis of nemeses) {
+          if (isOver() && results.length > 0) break;
+          const seed = options.seed + pass;
+          results.push(await oneRound(options, system, nemesis, seed));
+        }
+      } finally {
+        await system.stack[Symbol.asyncDispose]();
+      }
+    }
+    pass += 1;
+  } while (options.untilMs !== undefined && !isOver());
+  return results;
+};
+
+const oneRound = async (
+  options: SessionOptions,
+  system: System,
+  nemesis: Nemesis,
+  seed: number,
+): Promise<RoundResult> => {
+  const { say, seconds, rate, mutant } = options;
+  const folder = join(options.folder, `${nemesis.name}-${seed}`);
+  say(`${nemesis.name}, seed ${seed}, ${seconds} s`);
+  const judged = await runRound({
+    system,
+    nemesis,
+    seconds,
+    seed,
+    rate,
+    folder,
+    say,
+    ...(mutant ? { mutant: mutant.name } : {}),
+  });
+  say(`  ${summary(judged)}`);
+  const { verdict } = judged;
+  if (verdict.kind !== 'pass') {
+    for (const reason of verdict.reasons) say(`  - ${reason}`);
+    if (verdict.violations.length > 0) say(describeViolations(verdict.violations));
+    say(`  evidence: ${folder}`);
+  }
+  await options.onRound?.(judged, folder);
+  // A long session would fill the disk; what passed is told by its verdict, samples and report.
+  if (options.untilMs !== undefined && verdict.kind === 'pass') {
+    for (const file of [files.history, files.log, files.stream, files.api]) await rm(join(folder, file));
+  }
+  return { judged, folder };
+};
+
+export const summary = ({ verdict, statistics }: Judged): string => {
+  const recoveries = statistics.faults.map(({ recoveryMs }) => recoveryMs ?? Infinity);
+  const worst = recoveries.length > 0 ? `${Math.round(Math.max(...recoveries))} ms` : 'none';
+  return [
+    verdict.kind.toUpperCase(),
+    `${statistics.ackCount} persisted`,
+    `${statistics.deliveryCount} delivered`,
+    `${statistics.faults.length} faults`,
+    `${verdict.violations.length} violations`,
+    verdict.allowed.length > 0 ? `${verdict.allowed.length} allowed` : '',
+    `longest recovery ${worst}`,
+  ]
+    .filter(Boolean)
+    .join(', ');
+};
