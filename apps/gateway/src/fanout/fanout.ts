@@ -81,12 +81,14 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
   let writeCount = 0;
   /** Events in the frame that is being joined. */
   let runCount = 0;
+  /** The last of them. */
+  let runSeq = 0;
   const { stats } = deps;
 
-  const endRun = (scope: Scope | undefined, lastSeq: number, nowMs: number): void => {
+  const endRun = (scope: Scope | undefined, nowMs: number): void => {
     if (scope === undefined || joiner.isEmpty) return;
     scope.publishedAtMs = nowMs;
-    scope.publishedSeq = lastSeq;
+    scope.publishedSeq = runSeq;
     writeCount += scope.subscriberCount;
     stats.deliveryCount += scope.subscriberCount * runCount;
     runCount = 0;
@@ -115,23 +117,24 @@ export const createFanout = (deps: FanoutDeps): Fanout => {
       const data = tail.dataOf(seq + 1);
       if (scope.subscriberCount > 0) {
         const maxBytes = hasKept ? LARGE_FRAME_BYTES - 1 : FRAME_JOIN_MAX_BYTES;
-        if (scope !== run || !joiner.fits(data, maxBytes)) endRun(run, seq, nowMs);
+        if (scope !== run || !joiner.fits(data, maxBytes)) endRun(run, nowMs);
         // The next turn begins with it; in between uWS sends what it keeps.
         if (joiner.isEmpty && hasKept && joiner.isLarge(data)) break;
         run = scope;
         joiner.add(data);
         runCount += 1;
+        runSeq = seq + 1;
         publishedBytes += data.length;
       }
       seq += 1;
       deps.observe(partition, seq, data);
       if (scope.kind === 'u' && scope.sessions.size > 0) {
-        endRun(run, seq, nowMs);
+        endRun(run, nowMs);
         partition.flushedTo(seq);
         deps.applyUserEvent(partition, scope, seq, data);
       }
     }
-    endRun(run, seq, nowMs);
+    endRun(run, nowMs);
     stats.eventCount += seq - fromSeq;
     partition.flushedTo(seq);
     deps.handedOver();

@@ -101,7 +101,7 @@ export type World = {
   setLastSeq(partition: number, seq: number): void;
   /** Calls back for each command in CMD, in order. */
   onCommand(fn: (envelope: CommandEnvelope, cmdSeq: number, team: TeamId) => void): Promise<void>;
-  connect(role: NatsRole): Promise<NatsHandle>;
+  connect(role: NatsRole, inboxPrefix?: string): Promise<NatsHandle>;
   startGateway(env?: Record<string, string>, options?: GatewayOptions): Promise<GatewayUnderTest>;
   [Symbol.asyncDispose](): Promise<void>;
 };
@@ -115,6 +115,8 @@ export type GatewayUnderTest = {
   /** Sums the samples of a metric whose labels are these; 0 when there is none. */
   metric(name: string, labels?: Record<string, string>): Promise<number>;
   scrape(): Promise<string>;
+  /** Cuts it off from NATS for good, as far as NATS can see a kill -9. */
+  breakNats(): void;
   readonly url: string;
   isReady(): boolean;
   untilReady(): Promise<void>;
@@ -155,14 +157,14 @@ export const createWorld = async (partitions = 1): Promise<World> => {
   const lastSeqs = new Map<number, number>();
   let settling: Promise<unknown>[] = [];
 
-  const connect = async (role: NatsRole): Promise<NatsHandle> => {
+  const connect = async (role: NatsRole, inboxPrefix = `_INBOX_${role}`): Promise<NatsHandle> => {
     const { user: name, password } = nats.credentials[role];
     const handle = await connectNats({
       servers: [nats.url],
       user: name,
       password,
       name: `test ${role}`,
-      inboxPrefix: `_INBOX_${role}`,
+      inboxPrefix,
       log,
     });
     handles.push(handle);
@@ -336,6 +338,7 @@ const startGateway = async (
     gateway,
     config,
     scrape: () => metrics.registry.metrics(),
+    breakNats: () => void nats.close(),
     metric: async (name, labels = {}) => sumOf(await metrics.registry.metrics(), name, labels),
     url,
     isReady,
