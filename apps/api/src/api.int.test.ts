@@ -7,7 +7,7 @@ import type {
   MessagesResponse,
   TeamsResponse,
 } from '@chat/contracts/http';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   call,
   command,
@@ -17,6 +17,7 @@ import {
   messagesPath,
   post,
   say,
+  stack,
   tokenOf,
   useStack,
 } from './testing/api-stack.ts';
@@ -260,5 +261,43 @@ describe('what a browser and an operator find', () => {
       status: 200,
       body: { status: 'ready', checks: { nats: { ok: true }, store: { ok: true } } },
     });
+  });
+
+  it('is metrics that count what happened, by route and never by path', async () => {
+    const counts = async () => {
+      const text = await (await fetch(stack.metricsUrl('api-1'))).text();
+      expect(text).not.toContain(team.channelId);
+      const value = (line: string) =>
+        Number(
+          text
+            .split('\n')
+            .find((row) => row.startsWith(`${line} `))
+            ?.split(' ')[1] ?? 0,
+        );
+      const route = 'method="GET",route="/api/v1/channels/:id/messages"';
+      return {
+        found: value(`chat_api_requests_total{${route},status="200"}`),
+        missing: value(`chat_api_requests_total{${route},status="404"}`),
+        timed: value(`chat_api_request_duration_seconds_count{${route}}`),
+        refused: value('chat_api_refusals_total{code="CHANNEL_NOT_FOUND"}'),
+        nowhere: value('chat_api_requests_total{method="GET",route="none",status="404"}'),
+        inFlight: value('chat_api_requests_in_flight'),
+      };
+    };
+    const team = await makeTeam();
+    const before = await counts();
+    await get('bob', messagesPath(team, `&minSeq=${team.seq}`));
+    await get('bob', messagesPath({ ...team, channelId: randomUUID() }));
+    await get('bob', '/nowhere');
+    await vi.waitFor(async () =>
+      expect(await counts()).toEqual({
+        found: before.found + 1,
+        missing: before.missing + 1,
+        timed: before.timed + 2,
+        refused: before.refused + 1,
+        nowhere: before.nowhere + 1,
+        inFlight: 0,
+      }),
+    );
   });
 });

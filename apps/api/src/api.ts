@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '@chat/platform/clock';
 import { Fault, codeOf } from '@chat/platform/faults';
 import type { Check } from '@chat/platform/health';
 import type { Logger } from '@chat/platform/log';
+import type { Metrics } from '@chat/platform/metrics';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { createWindowedPublisher } from '@chat/platform/nats/publisher';
 import { type Service, onceAsync } from '@chat/platform/service';
@@ -30,6 +31,7 @@ import { clientErrorHandler, handleErrors, refuseOtherMethods } from './http/err
 import { healthRoutes } from './http/health-routes.ts';
 import { BODY_MAX_BYTES, parseJsonBodies } from './http/json-body.ts';
 import { DOCS_PREFIX, collectOpenApi, openApiRoutes } from './http/openapi.ts';
+import { measureRequests } from './http/request-metrics.ts';
 import { createTeamParser } from './http/team-parser.ts';
 import { refuse } from './http/refusals.ts';
 import { validateWithTypeBox } from './http/validation.ts';
@@ -50,6 +52,7 @@ export type ApiDeps = {
   /** Given in development and test only. */
   readonly devIssuer?: DevIssuer | undefined;
   readonly clock?: Clock;
+  readonly metrics: Metrics;
   readonly log: Logger;
   /** Undefined: tracing is off. */
   readonly tracer?: Tracer | undefined;
@@ -131,6 +134,7 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
     // What fails before there is a route, e.g. a path that cannot be decoded.
     frameworkErrors: (_error, _request, reply) => void refuse(reply, { code: 'REQUEST_INVALID' }),
   }).withTypeProvider<TypeBoxTypeProvider>();
+  measureRequests(app, deps.metrics);
   const known = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     if (url.includes('*') || url.startsWith(DOCS_PREFIX)) return;

@@ -82,6 +82,7 @@ const main = async (): Promise<void> => {
         readModel: store.readModel,
         verifier: createTokenVerifier({ issuers: issuersOf(config) }),
         devIssuer,
+        metrics,
         log,
         tracer: tracing.tracer,
       });

@@ -13,6 +13,7 @@ import type { ErrorCode } from '@chat/contracts/errors';
 import type { EventElement, OutcomeReply, OutcomeRequest } from '@chat/contracts/events';
 import { type CommandId, type TeamId, type UserId, partitionOf } from '@chat/contracts/ids';
 import { cmdSubject, outcomeSubject } from '@chat/contracts/subjects';
+import { cmdStream } from '@chat/contracts/streams';
 import type { Clock } from '@chat/platform/clock';
 import { commandHash } from '@chat/platform/command-hash';
 import { reasonOf } from '@chat/platform/faults';
@@ -20,6 +21,7 @@ import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import type { PubAckResult, WindowedPublisher } from '@chat/platform/nats/publisher';
 import { msgIdHeader } from '@chat/platform/nats/raw-headers';
+import { getMessage } from '@chat/platform/nats/streams';
 import { pause } from '@chat/platform/resilience/backoff';
 import type { TraceSpan, Tracer } from '@chat/platform/tracing';
 
@@ -45,7 +47,7 @@ export type EntryResult =
   | { readonly kind: 'refused'; readonly code: 'UNAVAILABLE' | 'OVERLOADED'; readonly retryAfterMs: number };
 
 export type CommandEntryDeps = {
-  readonly nats: Pick<NatsHandle, 'nc'>;
+  readonly nats: Pick<NatsHandle, 'nc' | 'jsm'>;
   readonly publisher: WindowedPublisher;
   readonly waitMs: number;
   readonly clock: Clock;
@@ -61,6 +63,8 @@ const ASK_MS = 1_000;
 const ASK_GRACE_MS = 500;
 const RETRY_PAUSE_MS = 150;
 const RETRY_AFTER_MS = 1_000;
+/** Claims matter for as long as a request lasts; when full they are forgotten. */
+const CLAIMED_MAX_COUNT = 10_000;
 
 type Stored = { readonly kind: 'stored'; readonly seq: number; readonly duplicate: boolean };
 type Refused = Extract<EntryResult, { kind: 'refused' }>;
@@ -69,6 +73,7 @@ const refused = (code: Refused['code']): Refused => ({ kind: 'refused', code, re
 
 export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
   const { nats, publisher, waitMs, clock, log, tracer } = deps;
+  const claimed = new Set<string>();
 
   const publishOnce = (
     subject: string,
@@ -90,10 +95,15 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
     const { teamId, id, actor, name, dataJson } = wish;
     const payload = Buffer.from(encodeCommand(id, actor, hash, name, clock.nowMs(), dataJson));
     const subject = cmdSubject(teamId, name);
+    let isInDoubt = false;
     for (;;) {
       const ack = await publishOnce(subject, payload, commandMsgId(actor, id, hash), trace);
       if (ack === 'full') return refused('OVERLOADED');
-      if (ack.kind === 'ok') return { kind: 'stored', seq: ack.seq, duplicate: ack.duplicate };
+      if (ack.kind === 'ok') {
+        const { seq, duplicate } = ack;
+        const isRepeat = duplicate && !(isInDoubt && (await claim(teamId, seq, payload)));
+        return { kind: 'stored', seq, duplicate: isRepeat };
+      }
       if (ack.kind === 'error') {
         // The stream is there and says no: it is full, or the server is short of something.
         log.warn(
@@ -104,8 +114,24 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
       }
       if (ack.kind === 'closed' || performance.now() + RETRY_PAUSE_MS >= deadlineMs)
         return refused('UNAVAILABLE');
+      isInDoubt ||= ack.kind === 'timeout';
       await pause(RETRY_PAUSE_MS);
     }
+  };
+
+  /**
+   * Our first publish may have been stored although no answer came; the second is then called a duplicate of it. Is what
+   * stands there ours? The payload holds when it was sent, so it is unless an equal send came in the same millisecond;
+   * of those in this process one claims it. No answer: taken for a repeat, which promises less.
+   */
+  const claim = async (teamId: TeamId, seq: number, payload: Buffer): Promise<boolean> => {
+    const stream = cmdStream(partitionOf(teamId));
+    const stored = await getMessage(nats.jsm, stream, { seq }).catch(() => undefined);
+    const key = `${stream}/${seq}`;
+    if (stored === undefined || !payload.equals(stored.data) || claimed.has(key)) return false;
+    if (claimed.size >= CLAIMED_MAX_COUNT) claimed.clear();
+    claimed.add(key);
+    return true;
   };
 
   /** Undefined: nobody answered in time. */

@@ -16,8 +16,13 @@ export const bodyOf = ({ code, message, retryAfterMs }: Refusal): ErrorBody =>
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 
+/** Which code a reply was refused with, for the metrics. */
+const refusalCodes = new WeakMap<FastifyReply, ErrorCode>();
+export const refusalCodeOf = (reply: FastifyReply): ErrorCode | undefined => refusalCodes.get(reply);
+
 export const refuse = (reply: FastifyReply, refusal: Refusal): FastifyReply => {
   const { retryAfterMs } = refusal;
+  refusalCodes.set(reply, refusal.code);
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
   return reply
     .code(errorCatalogue[refusal.code].status)
