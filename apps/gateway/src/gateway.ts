@@ -220,7 +220,9 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     if (isRefusing) return 'DRAINING';
     if (origin !== '' && !isOriginAllowed(config.ALLOWED_ORIGINS, origin)) return 'ORIGIN_NOT_ALLOWED';
     if (!team || partitionOf(team) >= partitions.length) return 'TEAM_NOT_FOUND';
-    return sessions.all.size >= config.SESSIONS_MAX_COUNT ? 'OVERLOADED' : undefined;
+    if (sessions.all.size < config.SESSIONS_MAX_COUNT) return undefined;
+    violators.refusals.add('sockets');
+    return 'OVERLOADED';
   };
 
   const refuse = (teamId: string, origin: string): ErrorCode | undefined => {

@@ -190,6 +190,32 @@ describe('commands', () => {
     b.send(send('too much here as well'));
     expect(await b.frame('rejected')).toMatchObject({ code: 'RATE_LIMITED' });
     await world.settle();
+    // What is left is told at the welcome, the same by both.
+    for (const each of [one, two]) {
+      const { limits } = await (await each.join(team, ann)).welcome();
+      expect(limits.messages?.burst).toMatchObject({ maxCount: 5, perMs: 10_000, remainingCount: 0 });
+      expect(limits.messages?.sustained.remainingCount).toBeGreaterThan(90);
+      expect(await each.metric('chat_limit_violators')).toBe(1);
+      expect(await each.metric('chat_limit_refusals_total', { limit: 'messages_burst' })).toBe(1);
+    }
+  });
+
+  it('what a user sent over HTTP counts, and nobody else pays for it', async () => {
+    const carl = user('carl');
+    await world.makeTeam(team, carl);
+    await world.addMember(team, channelId, carl);
+    const one = await world.startGateway({ MESSAGE_BURST_COUNT: '5', MESSAGE_BURST_MS: '10000' });
+    onCommand = (envelope) => void persist(envelope);
+    const [a, c] = [await one.join(team, ann), await one.join(team, carl)];
+    await Promise.all([a.welcome(), c.welcome()]);
+    // No session of this gateway waits for them: they came by the api.
+    for (let i = 0; i < 5; i += 1) await world.say(team, channelId, `by HTTP ${i}`, { actor: carl });
+    await c.until('five messages seen', () => c.texts().length >= 5);
+    c.send(send('too much'));
+    expect(await c.frame('rejected')).toMatchObject({ code: 'RATE_LIMITED' });
+    a.send(send('another user'));
+    await a.frame('persisted');
+    await world.settle();
   });
 
   it('a broker that comes back is used again: what was sent meanwhile is stored once, in order', async () => {
