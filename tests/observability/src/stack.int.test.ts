@@ -157,6 +157,8 @@ describe('a real Prometheus', () => {
     );
     for (let i = 0; i < 30; i += 1) {
       await observed.say(`scraped ${i}`);
+      const channels = `${observed.stack.apiUrl}/api/v1/channels?teamId=${observed.team.teamId}`;
+      await fetch(channels, { headers: { authorization: `Bearer ${observed.aliceToken}` } });
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }, 120_000);
