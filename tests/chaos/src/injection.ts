@@ -10,6 +10,7 @@ export const createInjection = (options: {
   readonly recorder: Recorder;
   readonly random: () => number;
   readonly signal: AbortSignal;
+  readonly clockFile?: string;
 }): Injection & { readonly faults: readonly FaultRecord[] } => {
   const { stack, workload, recorder, random, signal } = options;
   const faults: FaultRecord[] = [];
@@ -47,5 +48,7 @@ export const createInjection = (options: {
       recorder.write({ ...line, type: 'ok' });
     }
   };
-  return { stack, workload, signal, random, pause, fault, faults };
+  const { clockFile } = options;
+  const clock = clockFile === undefined ? {} : { clockFile };
+  return { stack, workload, ...clock, signal, random, pause, fault, faults };
 };

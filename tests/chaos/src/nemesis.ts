@@ -41,6 +41,8 @@ export type WorkloadHandle = {
 export type Injection = {
   readonly stack: ChatStack;
   readonly workload: WorkloadHandle;
+  /** Steers the clocks of a system that needs `isClockSteerable`. */
+  readonly clockFile?: string;
   /** Aborted when no further fault is to begin; what is broken then is healed before `run` resolves. */
   readonly signal: AbortSignal;
   /** In [0, 1), from the run's seed. */

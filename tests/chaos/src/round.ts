@@ -180,6 +180,7 @@ const injectFaults = async (
     recorder,
     random,
     signal: ending.signal,
+    ...(system.clockFile ? { clockFile: system.clockFile } : {}),
   });
   let late: NodeJS.Timeout | undefined;
   try {

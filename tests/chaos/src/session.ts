@@ -52,7 +52,7 @@ export const runSession = async (options: SessionOptions): Promise<readonly Roun
           results.push(await oneRound(options, system, nemesis, seed));
         }
       } finally {
-        await system.stack[Symbol.asyncDispose]();
+        await system.stop();
       }
     }
     pass += 1;

@@ -1,7 +1,11 @@
 /** The running system that rounds share: two of every app, supervised as a platform would. */
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { AppName } from '@chat/testkit/processes/app-process';
 import { type ChatStack, startChatStack } from '@chat/testkit/processes/chat-stack';
+import { clockArgs } from './nemeses/clock/clock-steps.ts';
 import type { Needs } from './nemesis.ts';
 
 export type NodeArgs = Readonly<Partial<Record<AppName, readonly string[]>>>;
@@ -9,33 +13,65 @@ export type NodeArgs = Readonly<Partial<Record<AppName, readonly string[]>>>;
 export type System = {
   readonly stack: ChatStack;
   readonly needs: Needs;
+  readonly clockFile?: string;
   /** Deaths and restarts the supervisor saw, for the report. */
   readonly restartCount: () => number;
+  readonly stop: () => Promise<void>;
 };
 
 const PARTITION_COUNT = 2;
 /** No person writes like this workload; the limits of people are tested elsewhere. */
 const noLimits = { MESSAGE_BURST_COUNT: '1000000', MESSAGE_SUSTAINED_COUNT: '1000000' } as const;
 
-export const startSystem = async (needs: Needs, nodeArgs?: NodeArgs): Promise<System> => {
+const apps: readonly AppName[] = ['gateway', 'writer', 'projector', 'api'];
+
+const envOf = (clock: Readonly<Record<string, string>>) => ({
+  gateway: { ...noLimits, ...clock, HEARTBEAT_MS: '1000', DRAIN_GRACE_MS: '1000' },
+  api: { ...noLimits, ...clock },
+  writer: clock,
+  projector: clock,
+});
+
+/** The runtime arguments of every app: those given, and what steers clocks where that is needed. */
+const nodeArgsOf = (given: NodeArgs, isClockSteerable: boolean): NodeArgs =>
+  Object.fromEntries(
+    apps.map((app) => [app, [...(isClockSteerable ? clockArgs : []), ...(given[app] ?? [])]]),
+  );
+
+export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promise<System> => {
   let restartCount = 0;
-  const stack = await startChatStack({
-    gateways: 2,
-    writers: 2,
-    projectors: 2,
-    apis: 2,
-    partitions: PARTITION_COUNT,
-    supervise: true,
-    env: {
-      gateway: { ...noLimits, HEARTBEAT_MS: '1000', DRAIN_GRACE_MS: '1000' },
-      api: noLimits,
-    },
-    ...(nodeArgs ? { nodeArgs } : {}),
-    onEvent: ({ kind }) => {
-      if (kind === 'restarted') restartCount += 1;
-    },
-  });
-  return { stack, needs, restartCount: () => restartCount };
+  const isClockSteerable = needs.isClockSteerable ?? false;
+  const folder = await mkdtemp(join(tmpdir(), 'chat-chaos-clock-'));
+  const clockFile = join(folder, 'clock.json');
+  const removeFolder = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    const stack = await startChatStack({
+      gateways: 2,
+      writers: 2,
+      projectors: 2,
+      apis: 2,
+      partitions: PARTITION_COUNT,
+      supervise: true,
+      env: envOf(isClockSteerable ? { CHAOS_CLOCK_FILE: clockFile } : {}),
+      nodeArgs: nodeArgsOf(nodeArgs, isClockSteerable),
+      onEvent: ({ kind }) => {
+        if (kind === 'restarted') restartCount += 1;
+      },
+    });
+    return {
+      stack,
+      needs,
+      ...(isClockSteerable ? { clockFile } : {}),
+      restartCount: () => restartCount,
+      stop: async () => {
+        await stack[Symbol.asyncDispose]();
+        await removeFolder();
+      },
+    };
+  } catch (error) {
+    await removeFolder();
+    throw error;
+  }
 };
 
 /** Nemeses with equal keys share a system. */

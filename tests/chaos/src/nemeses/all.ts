@@ -1,9 +1,21 @@
 /** Every nemesis, in the order in which `--all` runs them. Whoever writes one adds its line here. */
 
 import type { Nemesis } from '../nemesis.ts';
+import { clockSteps } from './clock/clock-steps.ts';
 import { killNemeses } from './kill.ts';
+import { pauseNemeses } from './pause.ts';
+import { reconnectStorm } from './reconnect-storm.ts';
+import { roll } from './roll.ts';
+import { slowReader } from './slow-reader.ts';
 
-export const allNemeses: readonly Nemesis[] = [...killNemeses];
+export const allNemeses: readonly Nemesis[] = [
+  ...killNemeses,
+  ...pauseNemeses,
+  roll,
+  reconnectStorm,
+  slowReader,
+  clockSteps,
+];
 
 export const findNemesis = (name: string): Nemesis | undefined =>
   allNemeses.find((nemesis) => nemesis.name === name);

@@ -63,14 +63,14 @@ const killNemesis = (kind: string, about: string, runbook: string): Nemesis => (
 });
 
 export const killNemeses: readonly Nemesis[] = [
-  killNemesis('writer', 'kill -9 of a writer every 5–10 s; the other takes its partitions.', 'writer-down'),
+  killNemesis('writer', 'kill -9 of a writer every 5–10 s; the other takes its partitions.', 'process-died'),
   killNemesis(
     'gateway',
     'kill -9 of a gateway every 5–10 s; its clients resume at the other.',
-    'gateway-down',
+    'process-died',
   ),
-  killNemesis('projector', 'kill -9 of a projector every 5–10 s; reads lag and catch up.', 'projector-down'),
-  killNemesis('api', 'kill -9 of an api every 5–10 s; HTTP senders send again.', 'api-down'),
+  killNemesis('projector', 'kill -9 of a projector every 5–10 s; reads lag and catch up.', 'process-died'),
+  killNemesis('api', 'kill -9 of an api every 5–10 s; HTTP senders send again.', 'process-died'),
   killNemesis('nats', 'kill -9 of NATS every 5–10 s; its store is read again.', 'nats-down'),
   killNemesis('postgres', 'kill -9 of PostgreSQL every 5–10 s; it recovers from its log.', 'postgres-down'),
 ];
