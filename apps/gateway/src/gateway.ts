@@ -254,7 +254,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
           if (session.state === 'replaying') turn.addReplay(session);
           if (session.outbox.length > 0) turn.addOutbox(session);
         },
-        onClose: (code) => sessions.gone(session, code),
+        onClose: (code, isProtocolFault) => sessions.gone(session, code, isProtocolFault),
       };
     },
   });

@@ -38,7 +38,8 @@ export type SocketHandler = {
   onMessage(bytes: Buffer, isBinary: boolean): void;
   onDropped(bytes: Buffer): void;
   onDrain(): void;
-  onClose(code: number): void;
+  /** `isProtocolFault`: uWS ended it (with 1006) because the client broke the WebSocket protocol. */
+  onClose(code: number, isProtocolFault: boolean): void;
 };
 
 export type UwsServerDeps = {
@@ -64,6 +65,14 @@ export type UwsServer = {
 };
 
 type Held = { readonly info: UpgradeInfo; handler: SocketHandler | undefined };
+
+/** How uWS (WebSocketProtocol.h) tells its own `close` handler why it ended a connection; the client only sees 1006. */
+const PROTOCOL_FAULTS: ReadonlySet<string> = new Set([
+  'Received invalid WebSocket frame',
+  'Received too big message',
+  'Received too big message, or other inflation error',
+  'Received invalid UTF-8',
+]);
 
 const KNOWN_VERSIONS = /^20\.[56]\d\./;
 
@@ -156,8 +165,9 @@ export const createUwsServer = (deps: UwsServerDeps): UwsServer => {
     drain: (ws) => {
       ws.getUserData().handler?.onDrain();
     },
-    close: (ws, code) => {
-      ws.getUserData().handler?.onClose(code);
+    close: (ws, code, message) => {
+      const isProtocolFault = code === 1006 && PROTOCOL_FAULTS.has(Buffer.from(message).toString('latin1'));
+      ws.getUserData().handler?.onClose(code, isProtocolFault);
     },
   });
   app.any('/*', (res) => answerError(res, 'NOT_FOUND'));

@@ -15,8 +15,6 @@ const reasons = new Map<number, CloseReason>([
   [closeCodes.OVERLOADED, 'overloaded'],
 ]);
 
-/** 1002, 1003, 1007, 1009: uWS ended a connection that broke the WebSocket protocol. */
-const PROTOCOL_CODES: ReadonlySet<number> = new Set([1002, 1003, 1007, 1009]);
 /** Sent by clients that leave in good order; 1005 is a close frame without a code. */
 const CLIENT_CODES: ReadonlySet<number> = new Set([1000, 1001, 1005]);
 
@@ -24,5 +22,5 @@ const CLIENT_CODES: ReadonlySet<number> = new Set([1000, 1001, 1005]);
 export const closeReasonOf = (ownCode: number, code: number): CloseReason => {
   if (ownCode > 0) return reasons.get(ownCode) ?? 'error';
   if (CLIENT_CODES.has(code) || (code >= 3_000 && code <= 4_999)) return 'client';
-  return PROTOCOL_CODES.has(code) ? 'protocol' : 'error';
+  return 'error';
 };

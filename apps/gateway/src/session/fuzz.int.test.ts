@@ -91,4 +91,19 @@ describe('hostile frames', () => {
     await client.closed;
     await openLive();
   });
+
+  it('what uWS itself ends is counted as the fault of the client that it is, what breaks off is not', async () => {
+    const closed = (reason: string): Promise<number> =>
+      gateway.metric('chat_gateway_sockets_closed_total', { reason });
+    const [protocolBefore, errorBefore] = [await closed('protocol'), await closed('error')];
+    const notUtf8 = await openLive();
+    notUtf8.socket.send(Buffer.from([0x7b, 0xff, 0xfe]), { binary: false });
+    const tooBig = await openLive();
+    tooBig.sendRaw('x'.repeat(300_000));
+    await Promise.all([notUtf8.closed, tooBig.closed]);
+    expect(await closed('protocol')).toBe(protocolBefore + 2);
+    const broken = await openLive();
+    broken.terminate();
+    await expect.poll(() => closed('error')).toBeGreaterThan(errorBefore);
+  });
 });

@@ -21,7 +21,7 @@ export type Sessions = {
   readonly all: ReadonlySet<Session>;
   add(session: Session): void;
   /** The socket closed by itself or by us. */
-  gone(session: Session, code: number): void;
+  gone(session: Session, code: number, isProtocolFault: boolean): void;
   /** Sends now; false when the socket is gone or full. */
   send(session: Session, frame: string): boolean;
   /** Sends at the end of the turn, together with what else there is. */
@@ -71,9 +71,9 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
       all.add(session);
       session.partition.sessions.add(session);
     },
-    gone: (session, code) => {
+    gone: (session, code, isProtocolFault) => {
       if (!all.delete(session)) return;
-      const reason = closeReasonOf(session.ownCloseCode, code);
+      const reason = isProtocolFault ? 'protocol' : closeReasonOf(session.ownCloseCode, code);
       deps.stats.closed.add(reason);
       if (reason === 'slow' || reason === 'behind') deps.stats.deliveryErrorCount += 1;
       session.state = 'closing';
