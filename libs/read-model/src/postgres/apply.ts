@@ -1,13 +1,15 @@
 /**
- * Applying a batch: one transaction, which begins by locking the checkpoint row. Whoever comes second (another
+ * Applying a batch. The usual one is a single statement (apply-messages.ts); any other: one transaction, which begins by locking the checkpoint row. Whoever comes second (another
  * projector, or a retry after a lost commit answer) finds the checkpoint moved and drops what is applied already.
  */
 
 import type pg from 'pg';
-import { type ChannelHead, type ChannelKey, foldBatch, headsNeeded } from '../fold.ts';
+import type { EventType } from '@chat/contracts/events';
+import { type ChannelHead, type ChannelKey, type Changes, foldBatch, headsNeeded } from '../fold.ts';
+import { KnownHeads, applyMessages } from './apply-messages.ts';
 import type { Client } from './upsert.ts';
 import { writeChanges } from './write-changes.ts';
-import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../port.ts';
+import { type ApplyResult, type Checkpoint, type EventBatch, LogFault, type ReadEvent } from '../port.ts';
 
 type CheckpointRow = { epoch: string; seq: number; digest: string };
 
@@ -37,7 +39,42 @@ export const inTransaction = async <T>(
   }
 };
 
-export const applyBatch = (pool: pg.Pool, schema: string, batch: EventBatch): Promise<ApplyResult> =>
+export type BatchApplier = (batch: EventBatch) => Promise<ApplyResult>;
+
+export const createBatchApplier = (pool: pg.Pool, schema: string): BatchApplier => {
+  const knownByPartition = new Map<number, KnownHeads>();
+
+  return async (batch) => {
+    const { partition, epoch, afterSeq, upTo, digest, events } = batch;
+    let known = knownByPartition.get(partition);
+    if (!known) knownByPartition.set(partition, (known = new KnownHeads()));
+    const { heads, missing } = known.find(epoch, afterSeq, headsNeeded(events));
+    if (events.every(({ event }) => quickTypes.has(event.type))) {
+      heads.push(...(await loadHeads(pool, schema, missing)));
+      const changes = foldQuickly(events, heads);
+      if (changes && (await applyMessages(pool, schema, batch, changes))) {
+        known.advance(epoch, afterSeq, upTo, [...heads, ...changes.heads.values()]);
+        return { kind: 'applied', checkpoint: { epoch, seq: upTo, digest } };
+      }
+    }
+    return applyInTransaction(pool, schema, batch);
+  };
+};
+
+/** What a batch of one statement may hold: none of them changes a membership or makes a channel. */
+const quickTypes: ReadonlySet<EventType> = new Set(['message.sent', 'read.marked', 'command.rejected']);
+
+/** Undefined: the heads were not those before the batch (someone else was faster), or the log is at fault: looked at under the lock. */
+const foldQuickly = (events: readonly ReadEvent[], heads: readonly ChannelHead[]): Changes | undefined => {
+  try {
+    return foldBatch(events, heads);
+  } catch (error) {
+    if (error instanceof LogFault) return undefined;
+    throw error;
+  }
+};
+
+const applyInTransaction = (pool: pg.Pool, schema: string, batch: EventBatch): Promise<ApplyResult> =>
   inTransaction(pool, async (client) => {
     const held = await lockCheckpoint(client, schema, batch);
     const refuse = (value: ApplyResult) => ({ commit: false, value });

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { arbitraryHistory, historyPartition } from '../testing/arbitrary-history.ts';
 import { type ReadModelHarness, applyAll, askAll, describeReadModel } from '../testing/contract.ts';
+import { createReferenceModel } from '../testing/reference-model.ts';
 import { inTransaction, writeEvents } from './apply.ts';
 import { readModelMigrations } from './migrations.ts';
 import { createPostgresReadModel } from './postgres-read-model.ts';
@@ -59,6 +60,33 @@ describe('the rows in PostgreSQL', () => {
       });
       expect(await askAll(harness.model)).toEqual(before);
     });
+    await fc.assert(property, { numRuns: 8 });
+  }, 120_000);
+
+  it('are those of one, when two processes take turns and each remembers heads of channels', async () => {
+    const property = fc.asyncProperty(
+      arbitraryHistory,
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), fc.boolean()), { minLength: 5 }),
+      async (events, turns) => {
+        await harness.clear();
+        const models = [0, 1].map(() => createPostgresReadModel({ pool: harness.pool, schema: 'read_v2' }));
+        for (let at = 0, turn = 0; at < events.length; turn += 1) {
+          const [count, isFirst] = turns[turn % turns.length]!;
+          const part = events.slice(at, at + count);
+          const batch = {
+            partition: historyPartition,
+            epoch: 'epoch-1',
+            afterSeq: at,
+            upTo: at + part.length,
+            events: part,
+            digest: `digest-${at + part.length}`,
+          };
+          expect(await models[isFirst ? 0 : 1]!.applyBatch(batch)).toMatchObject({ kind: 'applied' });
+          at += part.length;
+        }
+        expect(await askAll(harness.model)).toEqual(await askAll(createReferenceModel(events, 'epoch-1')));
+      },
+    );
     await fc.assert(property, { numRuns: 8 });
   }, 120_000);
 });

@@ -9,7 +9,7 @@ import type pg from 'pg';
 import { boundsOf, pageOf } from '../page.ts';
 import type { ChangedMember, Checkpoint, MessagePage, ReadModel, Refusal, TeamOfUser } from '../port.ts';
 import { visibleAfter } from '../port.ts';
-import { applyBatch } from './apply.ts';
+import { createBatchApplier } from './apply.ts';
 import {
   changedMembersSql,
   channelsSql,
@@ -83,7 +83,7 @@ export const createPostgresReadModel = ({ pool, schema = READ_SCHEMA }: Postgres
 
   return {
     checkpoint: async (partition) => (await checkpointRows([partition]))[0],
-    applyBatch: (batch) => applyBatch(pool, schema, batch),
+    applyBatch: createBatchApplier(pool, schema),
     adoptEpoch: async (partition, from, epoch) => {
       const { rowCount } = await pool.query(
         `UPDATE ${schema}.checkpoint SET epoch = $4 WHERE p = $1 AND epoch = $2 AND seq = $3`,
