@@ -1,3 +1,3 @@
 import { chatVitest } from '../../vitest.shared.ts';
 
-export default chatVitest('e2e');
+export default chatVitest('chaos');

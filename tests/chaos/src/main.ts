@@ -7,6 +7,7 @@ import { describeViolations } from '@chat/testkit/checking/checker';
 import { judgeFolder } from './judge.ts';
 import { allNemeses } from './nemeses/all.ts';
 import { type Options, parseOptions, usage } from './options.ts';
+import { record } from './report/results.ts';
 import { runSession, summary } from './session.ts';
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -43,10 +44,12 @@ const run = async (options: Options): Promise<number> => {
     ...(options.minutes ? { untilMs: Date.now() + options.minutes * 60_000 } : {}),
     say,
     signal: stopping.signal,
+    ...(options.isRecording ? { onRound: record } : {}),
   });
   const failed = results.filter(({ judged }) => judged.verdict.kind !== 'pass');
   const acks = results.reduce((sum, { judged }) => sum + judged.statistics.ackCount, 0);
   say(`${results.length} rounds, ${failed.length} not passed, ${acks} messages persisted`);
+  say(`read ${join(folder, 'index.html')}`);
   return failed.length === 0 ? 0 : 1;
 };
 

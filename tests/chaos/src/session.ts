@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { describeViolations } from '@chat/testkit/checking/checker';
 import type { Judged } from './judge.ts';
 import type { Nemesis } from './nemesis.ts';
+import { writeReport } from './report/html.ts';
+import { writeOverview } from './report/overview.ts';
 import { runRound } from './round.ts';
 import { files } from './run-folder.ts';
 import { type NodeArgs, type System, needsKey, startSystem } from './system.ts';
@@ -20,7 +22,7 @@ export type SessionOptions = {
   readonly mutant?: { readonly name: string; readonly nodeArgs: NodeArgs };
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
-  readonly onRound?: (judged: Judged, folder: string) => Promise<void>;
+  readonly onRound?: (judged: Judged) => Promise<void>;
 };
 
 export type RoundResult = { readonly judged: Judged; readonly folder: string };
@@ -50,6 +52,7 @@ export const runSession = async (options: SessionOptions): Promise<readonly Roun
           if (isOver() && results.length > 0) break;
           const seed = options.seed + pass;
           results.push(await oneRound(options, system, nemesis, seed));
+          await writeOverview(options.folder, results);
         }
       } finally {
         await system.stop();
@@ -79,14 +82,15 @@ const oneRound = async (
     say,
     ...(mutant ? { mutant: mutant.name } : {}),
   });
+  const report = await writeReport(judged, folder);
   say(`  ${summary(judged)}`);
   const { verdict } = judged;
   if (verdict.kind !== 'pass') {
     for (const reason of verdict.reasons) say(`  - ${reason}`);
     if (verdict.violations.length > 0) say(describeViolations(verdict.violations));
-    say(`  evidence: ${folder}`);
+    say(`  evidence: ${folder}; read ${report}`);
   }
-  await options.onRound?.(judged, folder);
+  await options.onRound?.(judged);
   // A long session would fill the disk; what passed is told by its verdict, samples and report.
   if (options.untilMs !== undefined && verdict.kind === 'pass') {
     for (const file of [files.history, files.log, files.stream, files.api]) await rm(join(folder, file));

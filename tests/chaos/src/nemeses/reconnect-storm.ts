@@ -2,11 +2,11 @@
 
 import type { Nemesis } from '../nemesis.ts';
 
-const EVERY_MS = 3_000;
+const EVERY_MS = 5_000;
 
 export const reconnectStorm: Nemesis = {
   name: 'reconnect-storm',
-  about: 'The sockets of all clients are cut at once, every 3 s; all resume with nothing missed.',
+  about: 'The sockets of all clients are cut at once, every 5 s; all resume with nothing missed.',
   needs: {},
   runbook: 'reconnect-storm',
   run: async ({ workload, signal, fault, pause }) => {

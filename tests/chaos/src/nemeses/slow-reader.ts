@@ -15,12 +15,17 @@ import { type ThrottledSocket, connectThrottled } from './throttled-socket.ts';
 const SLOW_BYTES_PER_S = 1_024;
 const TEXT_CHARS = 30_000;
 const CATCH_UP_TIMEOUT_MS = 60_000;
-const WRITE_PAUSE_MS = 15;
+const WRITERS_COUNT = 4;
 /** More than kernel buffers and the gateway's bound together take. */
-const WRITTEN_MAX_BYTES = 24 * 1024 * 1024;
+const WRITTEN_MAX_BYTES = 12 * 1024 * 1024;
 
+const isStored = (status: number): boolean => status === 200 || status === 201;
+
+type Given = { readonly id: string; readonly seq: number };
 type Reader = {
-  readonly ids: readonly string[];
+  readonly given: readonly Given[];
+  /** Reasons for which it was told to read anew: then it was not promised every event. */
+  readonly snapshots: readonly string[];
   readonly closes: readonly number[];
   readonly readBytes: () => number;
   /** As fast as it comes, from now on and on every later socket. */
@@ -29,8 +34,9 @@ type Reader = {
 };
 
 const startReader = (stack: ChatStack, teamId: TeamId, token: string): Reader => {
-  const ids: string[] = [];
+  const given: Given[] = [];
   const closes: number[] = [];
+  const snapshots: string[] = [];
   let rate = SLOW_BYTES_PER_S;
   let bytes = 0;
   let cursor: Cursor | undefined;
@@ -39,13 +45,17 @@ const startReader = (stack: ChatStack, teamId: TeamId, token: string): Reader =>
   let isStopped = false;
   let turn = 0;
   const take = (frame: ServerFrame): void => {
-    if (frame.t === 'welcome' && frame.resume !== 'replayed')
+    if (frame.t === 'welcome' && frame.resume !== 'replayed') {
+      if (cursor) snapshots.push(frame.reason ?? frame.resume);
       cursor = { epoch: frame.epoch, seq: frame.head };
+    }
     if (frame.t === 'tick' && cursor) cursor = { ...cursor, seq: Math.max(cursor.seq, frame.seq) };
     if (frame.t !== 'events') return;
     for (const event of frame.events) {
       if (cursor) cursor = { ...cursor, seq: event.seq };
-      if (event.type === 'message.sent' && event.data.text.length === TEXT_CHARS) ids.push(event.commandId);
+      if (event.type === 'message.sent' && event.data.text.length === TEXT_CHARS) {
+        given.push({ id: event.commandId, seq: event.seq });
+      }
     }
   };
   const open = (): void => {
@@ -72,7 +82,8 @@ const startReader = (stack: ChatStack, teamId: TeamId, token: string): Reader =>
   };
   open();
   return {
-    ids,
+    given,
+    snapshots,
     closes,
     readBytes: () => bytes + (link?.readBytes() ?? 0),
     hurry: () => {
@@ -89,7 +100,7 @@ const startReader = (stack: ChatStack, teamId: TeamId, token: string): Reader =>
 const createPoster = async (stack: ChatStack, teamId: TeamId, owner: UserId) => {
   const token = await stack.mintToken(owner);
   let turn = 0;
-  const post = async (path: string, body: object): Promise<boolean> => {
+  const post = async (path: string, body: object): Promise<number> => {
     turn += 1;
     const response = await fetch(`${stack.apiUrls[turn % stack.apiUrls.length]}${path}`, {
       method: 'POST',
@@ -98,7 +109,7 @@ const createPoster = async (stack: ChatStack, teamId: TeamId, owner: UserId) => 
       signal: AbortSignal.timeout(10_000),
     });
     await response.arrayBuffer();
-    return response.status === 200 || response.status === 201;
+    return response.status;
   };
   return { token, post };
 };
@@ -109,8 +120,8 @@ const run = async ({ stack, workload, signal, fault, pause }: Injection): Promis
   if (!team || !owner) throw new Error('the workload has no team');
   const { token, post } = await createPoster(stack, team.teamId, owner);
   const channelId = randomUUID();
-  await eventually('the channel for the slow reader is made', () =>
-    post('/api/v1/commands', {
+  await eventually('the channel for the slow reader is made', async () =>
+    isStored(await post('/api/v1/commands', {
       id: channelId,
       name: 'channel.create',
       data: { kind: 'private', name: 'slow' },
@@ -118,14 +129,21 @@ const run = async ({ stack, workload, signal, fault, pause }: Injection): Promis
   );
   const reader = startReader(stack, team.teamId, token);
   const sent: string[] = [];
-  const write = async (): Promise<void> => {
+  const refusals = new Map<number, number>();
+  const writeOne = async (): Promise<void> => {
     const text = 'x'.repeat(TEXT_CHARS);
     while (!signal.aborted && sent.length * TEXT_CHARS < WRITTEN_MAX_BYTES) {
       const messageId = randomUUID();
-      const isStored = await post('/api/v1/messages', { messageId, channelId, text }).catch(() => false);
-      if (isStored) sent.push(messageId);
-      await pause(WRITE_PAUSE_MS);
+      const status = await post('/api/v1/messages', { messageId, channelId, text }).catch(() => 0);
+      if (isStored(status)) sent.push(messageId);
+      else {
+        refusals.set(status, (refusals.get(status) ?? 0) + 1);
+        await pause(200);
+      }
     }
+  };
+  const write = async (): Promise<void> => {
+    await Promise.all(Array.from({ length: WRITERS_COUNT }, writeOne));
   };
   try {
     await fault({
@@ -137,11 +155,12 @@ const run = async ({ stack, workload, signal, fault, pause }: Injection): Promis
         const [written, read] = [sent.length * TEXT_CHARS, reader.readBytes()];
         if (read * 10 > written) return [];
         const closed = reader.closes.length > 0 ? `, closed with ${reader.closes.join(', ')}` : '';
-        return [`${written} bytes were sent to it, it had read ${read}${closed}`];
+        const refused = refusals.size > 0 ? `, refused ${JSON.stringify([...refusals])}` : '';
+        return [`${written} bytes were sent to it, it had read ${read}${closed}${refused}`];
       },
       heal: async () => {
         reader.hurry();
-        await eventually('the slow reader has every message', () => reader.ids.length >= sent.length, {
+        await eventually('the slow reader has every message', () => hasAll(reader, sent), {
           timeoutMs: CATCH_UP_TIMEOUT_MS,
         });
         return [`it then read all ${sent.length} messages`];
@@ -150,12 +169,21 @@ const run = async ({ stack, workload, signal, fault, pause }: Injection): Promis
   } finally {
     reader.stop();
   }
-  const wrongAt = sent.findIndex((id, i) => reader.ids[i] !== id);
-  if (wrongAt >= 0 || reader.ids.length !== sent.length) {
-    throw new Error(
-      `the slow reader was given ${reader.ids.length} of ${sent.length}, other from ${wrongAt} on`,
-    );
-  }
+  checkGiven(reader, sent);
+};
+
+const hasAll = ({ given }: Reader, sent: readonly string[]): boolean => {
+  const ids = new Set(given.map(({ id }) => id));
+  return sent.every((id) => ids.has(id));
+};
+
+/** Each once, ascending. */
+const checkGiven = ({ given, snapshots }: Reader, sent: readonly string[]): void => {
+  const isAscending = given.every(({ seq }, i) => seq > (given[i - 1]?.seq ?? 0));
+  if (isAscending && given.length === sent.length && snapshots.length === 0) return;
+  const order = isAscending ? 'in order' : 'out of order';
+  const anew = snapshots.length > 0 ? `, told to read anew: ${snapshots.join(', ')}` : '';
+  throw new Error(`the slow reader was given ${given.length} of ${sent.length}, ${order}${anew}`);
 };
 
 export const slowReader: Nemesis = {

@@ -24,7 +24,9 @@ export const connectThrottled = (host: string, port: number, bytesPerSecond: num
       if (!chunk || chunk.length === 0) return;
       count += chunk.length;
       maxBytes -= chunk.length;
-      isWanted = stream.push(chunk);
+      // Pushing may ask for more before it answers: that wish must not be lost.
+      isWanted = false;
+      if (stream.push(chunk)) isWanted = true;
     }
   };
   const timer = setInterval(() => {

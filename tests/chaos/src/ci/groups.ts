@@ -1,0 +1,10 @@
+/** What CI runs: each nemesis in one group, each group in one test file with one system of its own. */
+
+export const groups = {
+  kills: ['kill-writer', 'kill-gateway', 'kill-projector', 'kill-api', 'kill-nats', 'kill-postgres'],
+  pauses: ['pause-writer', 'pause-gateway', 'pause-projector', 'pause-api', 'pause-nats', 'pause-postgres'],
+  people: ['roll', 'reconnect-storm', 'slow-reader'],
+  clocks: ['clock-steps'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type GroupName = keyof typeof groups;
