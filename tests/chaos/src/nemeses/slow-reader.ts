@@ -120,13 +120,10 @@ const run = async ({ stack, workload, signal, fault, pause }: Injection): Promis
   if (!team || !owner) throw new Error('the workload has no team');
   const { token, post } = await createPoster(stack, team.teamId, owner);
   const channelId = randomUUID();
-  await eventually('the channel for the slow reader is made', async () =>
-    isStored(await post('/api/v1/commands', {
-      id: channelId,
-      name: 'channel.create',
-      data: { kind: 'private', name: 'slow' },
-    }),
-  );
+  await eventually('the channel for the slow reader is made', async () => {
+    const data = { kind: 'private', name: 'slow' };
+    return isStored(await post('/api/v1/commands', { id: channelId, name: 'channel.create', data }));
+  });
   const reader = startReader(stack, team.teamId, token);
   const sent: string[] = [];
   const refusals = new Map<number, number>();
