@@ -39,6 +39,13 @@ export class UnavailableFault extends Fault {
   }
 }
 
+/** A bound of our own was reached; nothing was begun. The same may work a little later. */
+export class OverloadedFault extends UnavailableFault {
+  constructor(message: string) {
+    super(message, { code: 'OVERLOADED' });
+  }
+}
+
 /** Another process owns what we thought was ours. Stop at once and forget every cached state. */
 export class FencedFault extends Fault {
   constructor(message: string, options: FaultOptions = {}) {
