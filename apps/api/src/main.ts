@@ -42,7 +42,7 @@ const main = async (): Promise<void> => {
     metrics,
     log,
   });
-  const store = openReadStore(config, log);
+  const store = openReadStore(config, log, metrics);
   const abort = new AbortController();
   let nats: NatsHandle | undefined;
   let api: Api | undefined;

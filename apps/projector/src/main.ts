@@ -37,12 +37,13 @@ const main = async (): Promise<void> => {
     metrics,
     log,
   });
-  const store = openReadStore(config, log);
+  const store = openReadStore(config, log, metrics);
   const logPool = createPool({
     url: config.DATABASE_URL,
     max: LOG_POOL_MAX_COUNT,
     name: 'chat-projector-log',
     statementTimeoutMs: READ_TIMEOUT_MS,
+    metrics,
     log,
   });
   const abort = new AbortController();

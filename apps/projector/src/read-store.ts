@@ -1,6 +1,7 @@
 /** The read store that READ_STORE names. */
 
 import type { Logger } from '@chat/platform/log';
+import type { Metrics } from '@chat/platform/metrics';
 import { migrate } from '@chat/platform/postgres/migrate';
 import { WRITE_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
 import { openMongoStore } from '@chat/read-model/mongo/store';
@@ -19,7 +20,7 @@ export type ReadStore = {
   close(): Promise<void>;
 };
 
-export const openReadStore = (config: ProjectorConfig, log: Logger): ReadStore => {
+export const openReadStore = (config: ProjectorConfig, log: Logger, metrics?: Metrics): ReadStore => {
   const name = 'chat-projector';
   const max = Math.min(READ_POOL_MAX_COUNT, config.PARTITIONS + 4);
   if (config.READ_STORE === 'mongodb') {
@@ -31,7 +32,7 @@ export const openReadStore = (config: ProjectorConfig, log: Logger): ReadStore =
     });
   }
   const url = config.READ_DATABASE_URL ?? config.DATABASE_URL;
-  const pool = createPool({ url, max, name, statementTimeoutMs: WRITE_TIMEOUT_MS, log });
+  const pool = createPool({ url, max, name, statementTimeoutMs: WRITE_TIMEOUT_MS, log, metrics });
   return {
     readModel: createPostgresReadModel({ pool }),
     prepare: async () => {

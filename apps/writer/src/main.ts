@@ -58,6 +58,8 @@ const service: Service = {
       clock: systemClock,
       log,
       faultPoints,
+      metrics,
+      partitionCount: config.PARTITIONS,
       tracer: tracing.tracer,
     });
     await writer.start();

@@ -8,6 +8,7 @@ import type { Clock } from '@chat/platform/clock';
 import { reasonOf } from '@chat/platform/faults';
 import type { Check } from '@chat/platform/health';
 import type { Logger } from '@chat/platform/log';
+import { type Metrics, createMetrics } from '@chat/platform/metrics';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { createOrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { createWindowedPublisher } from '@chat/platform/nats/publisher';
@@ -22,6 +23,9 @@ import { type FaultPoints, noFaultPoints } from './fault-points.ts';
 import { type Intake, createIntake } from './intake/intake.ts';
 import { type Position, verifyPosition } from './intake/verify-position.ts';
 import { LEASE_TTL_MS, createLeaseKeeper } from './lease/lease-keeper.ts';
+import { publishPartitionMetrics } from './metrics/partition-metrics.ts';
+import { createStreamWatch } from './metrics/stream-watch.ts';
+import { createWriterMetrics } from './metrics/writer-metrics.ts';
 import { createOutcomeService } from './outcome/outcome-service.ts';
 import { createOutcomeWaiters } from './outcome/outcome-waiters.ts';
 import { createRecentOutcomes } from './outcome/recent-outcomes.ts';
@@ -52,6 +56,11 @@ export type WriterDeps = {
   readonly inboxPrefix?: string;
   readonly leaseTtlMs?: number;
   readonly purge?: { readonly intervalMs: number; readonly windowMs: number };
+  /** With how many partitions there are, so that one that nobody owns is seen. */
+  readonly metrics?: Metrics;
+  readonly partitionCount?: number;
+  /** How often the streams are looked at. */
+  readonly streamWatchMs?: number;
   /** Undefined: tracing is off. */
   readonly tracer?: Tracer | undefined;
 };
@@ -69,6 +78,8 @@ export const createWriter = (deps: WriterDeps): Writer => {
     leaseTtlMs = LEASE_TTL_MS,
   } = deps;
   const stopping = new AbortController();
+  const metrics = deps.metrics ?? createMetrics();
+  const counted = createWriterMetrics(metrics);
   /** Another run of the process is another owner: what its former self left in doubt is not ours by name. */
   const owner = `${instanceId}.${randomUUID().slice(0, 8)}`;
   const streams = createWriterStreams(nats.jsm, { replicas: deps.streamReplicas });
@@ -89,6 +100,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
     max: POOL_MAX_COUNT,
     name: `writer ${instanceId}`,
     statementTimeoutMs: READ_TIMEOUT_MS,
+    metrics,
     log,
   });
   const poolQuery = async <Row>(statement: Statement): Promise<Row[]> =>
@@ -116,6 +128,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
         },
         wake: () => loop.wake(),
         log,
+        onRelayed: counted.relayed,
       },
       committedSeq,
       streamSeq,
@@ -200,6 +213,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
         waiters.tell(outcome);
       }
     },
+    onPoison: counted.poisoned,
     log,
   });
 
@@ -217,6 +231,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
     clock,
     faultPoints,
     log,
+    metrics: counted,
     isTracing: deps.tracer !== undefined,
   });
 
@@ -241,6 +256,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
     log,
     ttlMs: leaseTtlMs,
     onAcquired: (p, ownerEpoch) => {
+      counted.takenOver();
       served.get(p)?.unsubscribe();
       served.set(p, outcomes.serve(p));
       supervisor.acquired(p, ownerEpoch);
@@ -255,6 +271,23 @@ export const createWriter = (deps: WriterDeps): Writer => {
     faultPoints,
     log,
     ...deps.purge,
+  });
+
+  const streamWatch = createStreamWatch({
+    metrics,
+    jsm: nats.jsm,
+    ownedPartitions: () => [...served.keys()],
+    openPartitions: supervisor.openPartitions,
+    log,
+    ...(deps.streamWatchMs === undefined ? {} : { everyMs: deps.streamWatchMs }),
+  });
+  publishPartitionMetrics({
+    metrics,
+    partitionCount: deps.partitionCount ?? 0,
+    isOwned: (p) => served.has(p),
+    openPartitions: supervisor.openPartitions,
+    unavailable: supervisor.unavailable,
+    backlogs: () => streamWatch.backlogs,
   });
 
   let idleTimer: NodeJS.Timeout | undefined;
@@ -284,11 +317,13 @@ export const createWriter = (deps: WriterDeps): Writer => {
       await loop.start();
       await lease.start();
       await purge.start();
+      streamWatch.start();
       idleTimer = setInterval(verifyIdle, VERIFY_IDLE_MS);
     }),
     stop: onceAsync(async () => {
       stopping.abort();
       clearInterval(idleTimer);
+      streamWatch.stop();
       await purge.stop();
       // The batch under way commits; what is queued is read again by the next owner.
       await loop.stop();

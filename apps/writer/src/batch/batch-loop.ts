@@ -19,6 +19,7 @@ import type { Logger } from '@chat/platform/log';
 import { backoffMs, pause } from '@chat/platform/resilience/backoff';
 import { classify, uniqueViolationOf } from '@chat/platform/postgres/sqlstate';
 import type { FaultPoints } from '../fault-points.ts';
+import type { WriterMetrics } from '../metrics/writer-metrics.ts';
 import type { IntakeMessage } from '../intake/decode-command.ts';
 import { type OutcomeKey, lookupOutcomes } from '../outcome/lookup-outcomes.ts';
 import type { OutcomeWaiters } from '../outcome/outcome-waiters.ts';
@@ -59,6 +60,7 @@ export type BatchLoopDeps = {
   readonly clock: Clock;
   readonly faultPoints: FaultPoints;
   readonly log: Logger;
+  readonly metrics: WriterMetrics;
   readonly isTracing?: boolean;
 };
 
@@ -155,11 +157,13 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
         decideAll(plan, usable, looked);
         faultPoints('decide');
         const startedMs = Date.now();
+        const beganMs = performance.now();
         await session.query({
           ...commitBatchStatement,
           values: commitBatchValues(plan, deps.owner, deps.leaseTtlMs),
         });
         faultPoints('commit');
+        tell(plan, usable.length, performance.now() - beganMs);
         if (deps.isTracing === true) commitTraced(usable, startedMs);
         committed(plan, usable);
         return;
@@ -168,6 +172,8 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
         if (error instanceof PoisonFault) return await cutAt(usable, error.index, error.message);
         const violated = uniqueViolationOf(error);
         const kind = classify(error);
+        // A repeat found by the index is how repeats are found, not an error.
+        if (violated !== 'command_pkey') deps.metrics.databaseFailed(kind);
         if (violated === 'command_pkey') {
           shouldAskFirst = true;
           hasAsked = false;
@@ -250,6 +256,12 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
     if (!waiters.isWaiting()) return;
     for (const outcome of plan.outcomes.values()) waiters.tell(outcome);
     for (const outcome of plan.repeats) waiters.tell(outcome);
+  };
+
+  const tell = (plan: BatchPlan, commandCount: number, durationMs: number): void => {
+    deps.metrics.batchCommitted(commandCount, durationMs);
+    for (const [outcome, byName] of plan.tally)
+      for (const [name, count] of byName) deps.metrics.commandDecided(name, outcome, count);
   };
 
   const undo = (plan: BatchPlan): void => {

@@ -7,6 +7,7 @@ import { type EventElement, type EventType, encodeEvent, eventVersions } from '@
 import type { ErrorCode } from '@chat/contracts/errors';
 import type { ChannelId, CommandId, TeamId, UserId } from '@chat/contracts/ids';
 import type { Scope } from '@chat/contracts/subjects';
+import type { CommandOutcome } from '../metrics/writer-metrics.ts';
 import type { RelayEvent } from '../relay/relay.ts';
 import { StateChanges } from './state-changes.ts';
 
@@ -55,6 +56,8 @@ export class BatchPlan {
   readonly touchedTeams = new Set<TeamId>();
   /** By `outcomeKey`: commands decided in this batch. */
   readonly outcomes = new Map<string, Outcome>();
+  /** How many commands of each name and outcome; for metrics. */
+  readonly tally = new Map<CommandOutcome, Map<string, number>>();
   /** Commands that had an outcome before: nobody is written to, who waits is told. */
   readonly repeats: Outcome[] = [];
   readonly e = {
@@ -126,6 +129,12 @@ export class BatchPlan {
     e.at.push(at);
     e.payload.push(payload);
     part.next += 1;
+  }
+
+  count(name: string, outcome: CommandOutcome): void {
+    let byName = this.tally.get(outcome);
+    if (byName === undefined) this.tally.set(outcome, (byName = new Map()));
+    byName.set(name, (byName.get(name) ?? 0) + 1);
   }
 
   addCommand(part: PlanPart, outcome: Outcome): void {

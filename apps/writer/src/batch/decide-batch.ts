@@ -60,7 +60,9 @@ const decideCommand = (context: PlanContext, command: Command, cmdSeq: number): 
   const key = outcomeKey(teamId, id);
   const first = plan.outcomes.get(key) ?? context.known(key);
   if (first) {
-    if (first.actor === command.actor && first.hash === command.hash) plan.repeats.push(first);
+    const isSame = first.actor === command.actor && first.hash === command.hash;
+    plan.count(command.name, isSame ? 'repeat' : 'rejected');
+    if (isSame) plan.repeats.push(first);
     else addRejection(context, command, command.name, 'MSG_DUPLICATE_SEND');
     return;
   }
@@ -69,6 +71,7 @@ const decideCommand = (context: PlanContext, command: Command, cmdSeq: number): 
     partitionOf(teamId) === part.p
       ? decide(team, command, context)
       : ({ kind: 'rejected', code: 'TEAM_NOT_FOUND' } as const);
+  plan.count(command.name, decision.kind === 'accepted' ? 'persisted' : 'rejected');
   const seq = part.next;
   const payload =
     decision.kind === 'accepted'

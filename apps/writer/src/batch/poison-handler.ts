@@ -31,6 +31,8 @@ export type PoisonHandlerDeps = {
   readonly leaseTtlMs: number;
   readonly clock: Clock;
   readonly onSetAside: (plan: BatchPlan) => void;
+  /** Once for each command set aside, whether its sender can be told or not. */
+  readonly onPoison: () => void;
   readonly log: Logger;
 };
 
@@ -69,6 +71,7 @@ export const createPoisonHandler = (deps: PoisonHandlerDeps): PoisonHandler => {
       traceId: message.trace?.traceId,
     };
     log.error({ ...where, reason }, 'poison command set aside');
+    deps.onPoison();
     let plan: BatchPlan;
     try {
       plan = await commit(item, true);

@@ -55,6 +55,8 @@ export type RelayDeps = {
   readonly onAhead: (streamLastSeq: number, committedSeq: number) => void;
   readonly wake: () => void;
   readonly log: Logger;
+  /** So many events were acknowledged; the oldest was appended so long ago. */
+  readonly onRelayed?: (eventCount: number, durationMs: number) => void;
 };
 
 export type Relay = {
@@ -62,6 +64,8 @@ export type Relay = {
   readonly append: (events: readonly RelayEvent[]) => void;
   readonly hasRoom: () => boolean;
   readonly unackedCount: () => number;
+  /** How long the oldest of them waits; 0 without any. */
+  readonly oldestUnackedMs: () => number;
   /** The connection broke or the like: asks the stream where it stands, and repairs. */
   readonly doubt: (reason: string) => void;
   /** The same while nothing is under way; cheap, for a timer. */
@@ -78,6 +82,9 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
   /** Committed and not yet acknowledged, oldest first. May lack the oldest after a start: those are in event_log. */
   const unacked = new Deque<RelayEvent>(1_024);
   let unackedBytes = 0;
+  /** When what is unacked was appended, oldest first; at most one for each unacked event. */
+  const appends = new Deque<{ readonly lastSeq: number; readonly atMs: number }>(64);
+  if (streamSeq < committedSeq) appends.push({ lastSeq: committedSeq, atMs: performance.now() });
   let committed = committedSeq;
   let acked = streamSeq;
   /** Acks of bursts sent before the last doubt say nothing any more. */
@@ -86,7 +93,14 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
   let recovering: Promise<void> | undefined;
 
   const settle = (seq: number): void => {
+    const settledCount = Math.max(0, seq - acked);
     if (seq > acked) acked = seq;
+    let oldestMs: number | undefined;
+    for (let first = appends.peek(); first && first.lastSeq <= acked; first = appends.peek()) {
+      oldestMs ??= first.atMs;
+      appends.shift();
+    }
+    if (oldestMs !== undefined) deps.onRelayed?.(settledCount, performance.now() - oldestMs);
     const hadRoom = hasRoom();
     for (let head = unacked.peek(); head && head.seq <= acked; head = unacked.peek()) {
       unackedBytes -= head.payload.length;
@@ -155,8 +169,13 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
     let at = await deps.lastSeq();
     while (inRound === round && !stopping.signal.aborted) {
       if (at > committed) deps.onAhead(at, committed);
-      acked = Math.min(at, committed);
-      settle(acked);
+      const found = Math.min(at, committed);
+      if (found < acked) {
+        // The stream lost its tail: that waits again, from now on.
+        acked = found;
+        if (appends.size === 0) appends.push({ lastSeq: committed, atMs: performance.now() });
+      }
+      settle(found);
       if (at >= committed) {
         // No await between the test and this: an append in between would stay unsent.
         isLive = true;
@@ -213,10 +232,15 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
         unackedBytes += event.payload.length;
       }
       committed = events[events.length - 1]!.seq;
+      appends.push({ lastSeq: committed, atMs: performance.now() });
       if (isLive) sendLive(events);
     },
     hasRoom,
     unackedCount: () => committed - acked,
+    oldestUnackedMs: () => {
+      const first = appends.peek();
+      return first === undefined ? 0 : performance.now() - first.atMs;
+    },
     doubt: recover,
     verifyIdle,
     caughtUp: async () => {

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { reasonOf } from '../faults.ts';
 import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { publishPool } from './pool-metrics.ts';
 
 /** Acceptance R6.3. */
 export const POOL_MAX_COUNT = 50;
@@ -19,6 +21,8 @@ export type PoolOptions = {
   /** READ_TIMEOUT_MS or WRITE_TIMEOUT_MS. */
   readonly statementTimeoutMs: number;
   readonly log: Logger;
+  /** Where the pool is shown, under the first word of its name. */
+  readonly metrics?: Metrics | undefined;
   /** How long a caller waits for a connection (or a new one to be made). */
   readonly connectionTimeoutMs?: number;
 };
@@ -51,6 +55,8 @@ export const createPool = (options: PoolOptions): pg.Pool => {
   );
   // A checked-out client emits too; its query is rejected anyway, the event must only not be unhandled.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  // The rest of the name may be an instance: no label.
+  if (options.metrics) publishPool(options.metrics, name.split(' ', 1)[0] ?? name, pool, max);
   return pool;
 };
 
