@@ -9,6 +9,7 @@ import { connect } from '@nats-io/transport-node';
 import pg from 'pg';
 import type { CommandRow, LogRow, StreamRow } from './history.ts';
 
+/** `url` may name the members of a cluster, with commas between. */
 export type NatsAccess = { readonly url: string; readonly user: string; readonly password: string };
 
 /** One connection, one query, closed again. */
@@ -69,7 +70,7 @@ export const withJetStream = async <T>(
     jsm: Awaited<ReturnType<typeof jetstreamManager>>;
   }) => Promise<T>,
 ): Promise<T> => {
-  const nc = await connect({ servers: url, user, pass: password, noAsyncTraces: true });
+  const nc = await connect({ servers: url.split(','), user, pass: password, noAsyncTraces: true });
   try {
     return await use({ js: jetstream(nc), jsm: await jetstreamManager(nc) });
   } finally {
