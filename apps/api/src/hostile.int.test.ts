@@ -107,6 +107,8 @@ const rawPost = (path: string, token: string, body: Buffer) =>
     request.end(body);
   });
 
+const within = { timeout: 30_000, interval: 200 };
+
 // Last: they stop what the others need.
 describe('a part that is away', () => {
   it('the writer: 202, and the same id tells the outcome when it is back', async () => {
@@ -142,6 +144,42 @@ describe('a part that is away', () => {
       { timeout: 30_000, interval: 200 },
     );
   }, 60_000);
+
+  it('PostgreSQL that hangs: reads are 503 and soon at once, sends are accepted, and all comes back by itself', async () => {
+    const team = await makeTeam();
+    await say('alice', team, 'before');
+    const read = () => get('bob', messagesPath(team));
+    const id = randomUUID();
+    stack.pause('postgres');
+    try {
+      const sent = say('alice', team, 'meanwhile', id);
+      for (const refused of await Promise.all(Array.from({ length: 12 }, read))) {
+        expectRefusal(refused, 'UNAVAILABLE');
+        expect(refused.body.retryAfterMs).toBeGreaterThan(0);
+      }
+      expect(await sent).toMatchObject({ status: 202, body: { status: 'accepted', id } });
+      // The breaker is open: nobody waits for a time-out of 5 s any more.
+      const askedAtMs = performance.now();
+      expectRefusal(await read(), 'UNAVAILABLE');
+      expect(performance.now() - askedAtMs).toBeLessThan(3_000);
+      expect((await call('GET', '/health/liveness')).status).toBe(200);
+      await vi.waitFor(async () => {
+        const { status, body } = await call('GET', '/health/readiness');
+        expect(status).toBe(503);
+        expect(JSON.stringify(body)).toContain('chat-api-postgres is not asked while its breaker is open');
+      }, within);
+      const metrics = await (await fetch(stack.metricsUrl('api-1'))).text();
+      expect(metrics).toContain('chat_breaker_state{breaker="chat-api-postgres"} 2');
+    } finally {
+      stack.resume('postgres');
+    }
+    await vi.waitFor(async () => expect((await read()).status).toBe(200), within);
+    await vi.waitFor(async () => {
+      const { body } = await say('alice', team, 'meanwhile', id);
+      expect(body.message).toMatchObject({ id, channelSeq: 2 });
+    }, within);
+    await vi.waitFor(async () => expect((await call('GET', '/health/readiness')).status).toBe(200), within);
+  }, 90_000);
 
   it('PostgreSQL: reads are 503 and come back by themselves, and the process stays alive', async () => {
     const team = await makeTeam();

@@ -9,11 +9,12 @@ import { createLogger } from '@chat/platform/log';
 import { createMetrics } from '@chat/platform/metrics';
 import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
+import { READ_TIMEOUT_MS } from '@chat/platform/postgres/pool';
 import { type Service, runService } from '@chat/platform/service';
 import { startTracing } from '@chat/platform/tracing';
+import { openReadStore } from '@chat/read-model/open-read-store';
 import { API_INBOX_PREFIX, API_VERSION, type Api, createApi } from './api.ts';
 import { type ApiConfig, readApiConfig } from './config.ts';
-import { openReadStore } from './read-store.ts';
 
 const STOP_TIMEOUT_MS = 30_000;
 
@@ -42,7 +43,15 @@ const main = async (): Promise<void> => {
     metrics,
     log,
   });
-  const store = openReadStore(config, log, metrics);
+  const store = openReadStore({
+    kind: config.READ_STORE,
+    url: (config.READ_STORE === 'mongodb' ? config.MONGODB_URL : config.READ_DATABASE_URL) ?? '',
+    maxCount: config.READ_POOL_MAX_COUNT,
+    name: 'chat-api',
+    timeoutMs: READ_TIMEOUT_MS,
+    metrics,
+    log,
+  });
   const abort = new AbortController();
   let nats: NatsHandle | undefined;
   let api: Api | undefined;

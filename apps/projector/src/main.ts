@@ -6,19 +6,21 @@ import { createLogger } from '@chat/platform/log';
 import { createMetrics } from '@chat/platform/metrics';
 import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
-import { READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
+import { READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
 import { classify } from '@chat/platform/postgres/sqlstate';
 import { retryUntil } from '@chat/platform/resilience/backoff';
+import { createGuard } from '@chat/platform/resilience/guard';
 import { reasonOf } from '@chat/platform/faults';
 import { type Service, runService } from '@chat/platform/service';
 import { startTracing } from '@chat/platform/tracing';
+import { openReadStore } from '@chat/read-model/open-read-store';
 import { readProjectorConfig } from './config.ts';
-import { createEventLog } from './partition/event-log.ts';
+import { createEventLog, guardEventLog } from './partition/event-log.ts';
 import { type Projector, createProjector } from './projector.ts';
-import { openReadStore } from './read-store.ts';
 
 const STOP_TIMEOUT_MS = 15_000;
 const LOG_POOL_MAX_COUNT = 4;
+const READ_POOL_MAX_COUNT = 16;
 
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readProjectorConfig(process.env));
@@ -37,12 +39,31 @@ const main = async (): Promise<void> => {
     metrics,
     log,
   });
-  const store = openReadStore(config, log, metrics);
+  const postgresUrl = config.READ_DATABASE_URL ?? config.DATABASE_URL;
+  const store = openReadStore({
+    kind: config.READ_STORE,
+    url: config.READ_STORE === 'mongodb' ? (config.MONGODB_URL ?? '') : postgresUrl,
+    maxCount: Math.min(READ_POOL_MAX_COUNT, config.PARTITIONS + 4),
+    name: 'chat-projector',
+    timeoutMs: WRITE_TIMEOUT_MS,
+    metrics,
+    log,
+  });
   const logPool = createPool({
     url: config.DATABASE_URL,
     max: LOG_POOL_MAX_COUNT,
     name: 'chat-projector-log',
     statementTimeoutMs: READ_TIMEOUT_MS,
+    metrics,
+    log,
+  });
+  const logGuard = createGuard({
+    name: 'chat-projector-log',
+    isFailure: (error) => classify(error) === 'transient',
+    activeMaxCount: LOG_POOL_MAX_COUNT,
+    // At most a few questions for each partition.
+    waitingMaxCount: config.PARTITIONS * 4,
+    probe: () => logPool.query('SELECT 1'),
     metrics,
     log,
   });
@@ -88,7 +109,7 @@ const main = async (): Promise<void> => {
           log.warn({ reason: reasonOf(error) }, 'the read store does not answer, trying again'),
       });
       const { readModel } = store;
-      const eventLog = createEventLog(logPool);
+      const eventLog = guardEventLog(createEventLog(logPool), logGuard);
       projector = createProjector({
         config,
         nats,
@@ -104,6 +125,7 @@ const main = async (): Promise<void> => {
       abort.abort();
       await projector?.stop();
       await nats?.close();
+      await logGuard.stop();
       await Promise.all([store.close(), logPool.end()]);
       await tracing.stop();
     },

@@ -1,7 +1,7 @@
 /** Asks the read store once a second whether it answers, for readiness; a probe itself never waits. */
 
 import { evtStream } from '@chat/contracts/streams';
-import { reasonOf } from '@chat/platform/faults';
+import { OverloadedFault, reasonOf } from '@chat/platform/faults';
 import type { CheckResult } from '@chat/platform/health';
 import { pause } from '@chat/platform/resilience/backoff';
 import { withTimeout } from '@chat/platform/resilience/deadline';
@@ -23,6 +23,8 @@ export const createStoreWatch = (readModel: Pick<ReadModel, 'checkpoint'>): Stor
       await withTimeout(readModel.checkpoint(0), ANSWER_MAX_MS, `reading the checkpoint of ${evtStream(0)}`);
       result = { ok: true };
     } catch (error) {
+      // It answers others: a store with much to do is there.
+      if (error instanceof OverloadedFault) return;
       result = { ok: false, reason: reasonOf(error) };
     }
   };

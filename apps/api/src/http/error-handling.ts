@@ -5,7 +5,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import { type ErrorCode, errorCatalogue } from '@chat/contracts/errors';
-import { UnavailableFault, TimeoutFault, codeOf, reasonOf } from '@chat/platform/faults';
+import { OverloadedFault, UnavailableFault, TimeoutFault, codeOf, reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import { classify } from '@chat/platform/postgres/sqlstate';
 import type { FastifyError } from 'fastify';
@@ -42,6 +42,7 @@ const refusalOf = (error: FastifyError): Refusal | undefined => {
   }
   const isTrouble =
     error instanceof UnavailableFault || error instanceof TimeoutFault || classify(error) === 'transient';
+  if (error instanceof OverloadedFault) return { code: 'OVERLOADED', retryAfterMs: RETRY_AFTER_MS };
   return isTrouble ? { code: 'UNAVAILABLE', retryAfterMs: RETRY_AFTER_MS } : undefined;
 };
 

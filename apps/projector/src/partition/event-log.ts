@@ -1,6 +1,7 @@
 /** Reads of the write model's `event_log`: what the stream no longer holds, and what the log says it is. */
 
 import type pg from 'pg';
+import type { Guard } from '@chat/platform/resilience/guard';
 import type { RawEvent } from './decode-event.ts';
 
 export type EventLog = {
@@ -32,4 +33,9 @@ export const createEventLog = (pool: pg.Pool): EventLog => ({
     ]);
     return rows[0]?.epoch;
   },
+});
+
+export const guardEventLog = (eventLog: EventLog, guard: Guard): EventLog => ({
+  read: (...range) => guard.run(() => eventLog.read(...range)),
+  epoch: (partition) => guard.run(() => eventLog.epoch(partition)),
 });
