@@ -93,6 +93,15 @@ describe('the statistics', () => {
     expect(finish().faults).toMatchObject([{ recoveryMs: 900, blastShare: 0.5 }]);
   });
 
+  it('do not count into the recovery from one fault what the next one took', () => {
+    const { send, fault, finish } = script();
+    send(0, 10);
+    fault(1_000, 1_500, ['gone']);
+    fault(2_000, 8_000, ['gone again']);
+    send(1_600, 8_400);
+    expect(finish().faults).toMatchObject([{ recoveryMs: 900 }, { recoveryMs: 400 }]);
+  });
+
   it('count into the blast radius only who had nothing persisted while the fault lasted', () => {
     const { send, fault, finish } = script();
     for (const client of ['a', 'b', 'c', 'd']) send(0, 10, client);

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeViolations } from '@chat/testkit/checking/checker';
 import { judgeFolder } from './judge.ts';
+import { allMutants } from './mutants/all.ts';
+import { hunt } from './mutants/hunt.ts';
 import { allNemeses } from './nemeses/all.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { record } from './report/results.ts';
@@ -53,10 +55,26 @@ const run = async (options: Options): Promise<number> => {
   return failed.length === 0 ? 0 : 1;
 };
 
+/** Each known bug once: exit 0 when all are caught. */
+const mutants = async (options: Options): Promise<number> => {
+  const folder = options.out ? resolve(options.out) : await mkdtemp(join(tmpdir(), 'chat-chaos-'));
+  let survivorCount = 0;
+  for (const mutant of allMutants) {
+    if (options.mutant !== undefined && mutant.name !== options.mutant) continue;
+    const caught = await hunt({ mutant, seed: options.seed, rate: options.rate, folder, say });
+    if (options.isRecording) await recordMutant(caught);
+    if (!caught.isCaught) survivorCount += 1;
+    say(
+      `${mutant.name}: ${caught.isCaught ? `caught after ${caught.seconds} s` : 'SURVIVED'}: ${caught.evidence}`,
+    );
+  }
+  return survivorCount === 0 ? 0 : 1;
+};
+
 const main = async (): Promise<number> => {
   const parsed = parseOptions(process.argv.slice(2), {
     nemeses: allNemeses.map(({ name }) => name),
-    mutants: [],
+    mutants: allMutants.map(({ name }) => name),
     freshSeed: Math.floor(Date.now() / 1000) % 1_000_000,
   });
   if (!parsed.ok) {
@@ -72,6 +90,8 @@ const main = async (): Promise<number> => {
       return list();
     case 'check':
       return check(options.check ?? '');
+    case 'mutants':
+      return mutants(options);
     case 'run':
       return run(options);
   }

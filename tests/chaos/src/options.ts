@@ -1,7 +1,7 @@
 /** The command line of `npm run chaos`. A bad one is answered in one sentence. */
 
 export type Options = {
-  readonly command: 'run' | 'list' | 'check' | 'help';
+  readonly command: 'run' | 'mutants' | 'list' | 'check' | 'help';
   readonly nemeses: readonly string[];
   readonly isAll: boolean;
   readonly isShort: boolean;
@@ -27,12 +27,13 @@ export const usage = `npm run chaos -- --nemesis kill-writer [--seconds 30] [--s
   --rate N         messages a second over all clients (default 180)
   --out DIR        where the evidence goes (default: a folder under the system's temporary one, printed)
   --record         merge the results into tests/chaos/RESULTS.md
-  --mutant NAME    run the apps with a known bug
+  --mutant NAME    run the apps with a known bug, under the nemesis that shows it; exit 0 when it is caught
+  --mutants        all known bugs, one after another
   --check DIR      judge a recorded round again
   --list           the nemeses and what each does`;
 
 const defaults = { seconds: 30, shortSeconds: 20, rate: 180 } as const;
-const flags = new Set(['--all', '--short', '--list', '--help', '--record']);
+const flags = new Set(['--all', '--short', '--list', '--help', '--record', '--mutants']);
 const valued = new Set([
   '--nemesis',
   '--seconds',
@@ -108,7 +109,9 @@ export const parseOptions = (
       ? 'list'
       : check !== undefined
         ? 'check'
-        : 'run';
+        : mutant !== undefined || given.has('--mutants')
+          ? 'mutants'
+          : 'run';
   if (command === 'run' && named.length === 0 && !isAll && !isShort) {
     return refuse('Say which nemesis: --nemesis NAME, --all or --short; --list names them.');
   }

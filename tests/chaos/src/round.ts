@@ -35,6 +35,8 @@ export type RoundOptions = {
   /** Made by the round. */
   readonly folder: string;
   readonly mutant?: string;
+  /** Bound of every wait after the faults. A system with a known bug may never come to rest. */
+  readonly patienceMs?: number;
   readonly say?: (text: string) => void;
 };
 
@@ -87,6 +89,7 @@ export const runRound = async (options: RoundOptions): Promise<Judged> => {
   const run = `${nemesis.name}-${seed}`;
   const startedAt = new Date().toISOString();
   const problems: string[] = [];
+  const patience = (ms: number): number => Math.min(ms, options.patienceMs ?? ms);
   await mkdir(folder, { recursive: true });
   const afterSeq: Record<string, number> = {};
   for (let p = 0; p < stack.partitions; p += 1) afterSeq[String(p)] = await lastSeqOf(stack, p);
@@ -114,17 +117,17 @@ export const runRound = async (options: RoundOptions): Promise<Judged> => {
     phase('faults');
     await attempt(() => injectFaults(options, workload, recorder));
     phase('recovering');
-    await attempt(() => recover(recorder, watch));
+    await attempt(() => recover(recorder, watch, patience(RECOVERY_TIMEOUT_MS)));
     phase('draining');
     await workload.quiesce();
-    await attempt(() => drained(workload));
+    await attempt(() => drained(workload, patience(OUTCOMES_TIMEOUT_MS)));
     phase('quiet');
     const teams: { team: Workload['roundTeams'][number]; lastSeq: number }[] = [];
     for (const team of workload.roundTeams) {
       let lastSeq = 0;
       await attempt(async () => {
-        lastSeq = await quiet(stack, workload.call, team, QUIET_TIMEOUT_MS);
-        await readOut(workload, team.teamId, lastSeq);
+        lastSeq = await quiet(stack, workload.call, team, patience(QUIET_TIMEOUT_MS));
+        await readOut(workload, team.teamId, lastSeq, patience(QUIET_TIMEOUT_MS));
       });
       teams.push({ team, lastSeq });
     }
@@ -201,7 +204,7 @@ const injectFaults = async (
 };
 
 /** The load goes on until every client that writes has a message persisted after the last heal. */
-const recover = async (recorder: Recorder, watch: Watch): Promise<void> => {
+const recover = async (recorder: Recorder, watch: Watch, timeoutMs: number): Promise<void> => {
   const healedAtMs = recorder.nowMs();
   await eventually(
     'every client has a message persisted after the faults',
@@ -210,12 +213,12 @@ const recover = async (recorder: Recorder, watch: Watch): Promise<void> => {
       if (silent.length > 0) throw new Error(`${silent.length} have not: ${silent.slice(0, 5).join(', ')}`);
       return true;
     },
-    { timeoutMs: RECOVERY_TIMEOUT_MS },
+    { timeoutMs },
   );
   await delayMs(AFTER_RECOVERY_MS);
 };
 
-const drained = (workload: Workload): Promise<unknown> =>
+const drained = (workload: Workload, timeoutMs: number): Promise<unknown> =>
   eventually(
     'every message has its outcome',
     () => {
@@ -224,10 +227,10 @@ const drained = (workload: Workload): Promise<unknown> =>
       const some = waiting.slice(0, 5).map((client) => `${client.name} ${client.pendingCount()}`);
       throw new Error(`${waiting.length} clients wait: ${some.join(', ')}`);
     },
-    { timeoutMs: OUTCOMES_TIMEOUT_MS },
+    { timeoutMs },
   );
 
-const readOut = (workload: Workload, teamId: string, lastSeq: number): Promise<unknown> =>
+const readOut = (workload: Workload, teamId: string, lastSeq: number, timeoutMs: number): Promise<unknown> =>
   eventually(
     `every device of the team has seen ${lastSeq}`,
     () => {
@@ -238,5 +241,5 @@ const readOut = (workload: Workload, teamId: string, lastSeq: number): Promise<u
       const some = behind.slice(0, 5).map((client) => `${client.name} at ${client.seenSeq()}`);
       throw new Error(`${behind.length} have not: ${some.join(', ')}`);
     },
-    { timeoutMs: QUIET_TIMEOUT_MS },
+    { timeoutMs },
   );

@@ -20,6 +20,7 @@ export type SessionOptions = {
   /** Again and again, with fresh seeds, until then. */
   readonly untilMs?: number;
   readonly mutant?: { readonly name: string; readonly nodeArgs: NodeArgs };
+  readonly patienceMs?: number;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
   readonly onRound?: (judged: Judged) => Promise<void>;
@@ -81,6 +82,7 @@ const oneRound = async (
     folder,
     say,
     ...(mutant ? { mutant: mutant.name } : {}),
+    ...(options.patienceMs ? { patienceMs: options.patienceMs } : {}),
   });
   const report = await writeReport(judged, folder);
   say(`  ${summary(judged)}`);

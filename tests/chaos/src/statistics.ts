@@ -8,7 +8,7 @@ export type FaultStatistics = {
   readonly atMs: number;
   readonly healedAtMs: number;
   readonly proofs: readonly string[];
-  /** From healed until every client that wrote had a message persisted again; undefined: one never had. */
+  /** From healed until every client that wrote had a message persisted again, less what later faults took; undefined: one never had. */
   readonly recoveryMs: number | undefined;
   /** Share of the writing clients that had nothing persisted while it lasted (at least the first second). */
   readonly blastShare: number;
@@ -101,6 +101,19 @@ export const createStatistics = () => {
 
   const firstAckAfter = (client: string, atMs: number): number | undefined =>
     acks.get(client)?.find((ack) => ack >= atMs);
+  /** Of [from, to], what no other fault took: a client can not be blamed for the next one. */
+  const calmMs = (fromMs: number, toMs: number, own: OpenFault): number => {
+    let calm = toMs - fromMs;
+    let coveredToMs = fromMs; // faults are in the order of their healing; those at once are counted once
+    for (const other of [...faults].sort((a, b) => a.atMs - b.atMs)) {
+      if (other.atMs === own.atMs && other.target === own.target) continue;
+      const [begin, end] = [Math.max(other.atMs, coveredToMs), Math.min(other.healedAtMs, toMs)];
+      if (end <= begin) continue;
+      calm -= end - begin;
+      coveredToMs = end;
+    }
+    return calm;
+  };
   const judge = (fault: OpenFault & { healedAtMs: number }): FaultStatistics => {
     const until = Math.max(fault.healedAtMs, fault.atMs + BLAST_MIN_MS);
     const writers = [...lastInvokeMs.keys()];
@@ -113,7 +126,9 @@ export const createStatistics = () => {
       if ((lastInvokeMs.get(client) ?? 0) < fault.healedAtMs) continue; // had nothing to say any more
       const next = firstAckAfter(client, fault.healedAtMs);
       if (next === undefined) recoveryMs = undefined;
-      else if (recoveryMs !== undefined) recoveryMs = Math.max(recoveryMs, next - fault.healedAtMs);
+      else if (recoveryMs !== undefined) {
+        recoveryMs = Math.max(recoveryMs, calmMs(fault.healedAtMs, next, fault));
+      }
     }
     return { ...fault, recoveryMs, blastShare: writers.length === 0 ? 0 : hit.length / writers.length };
   };

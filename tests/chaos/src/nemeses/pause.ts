@@ -7,7 +7,7 @@ import { processesOf } from './kill.ts';
 
 /** In turn; the end of the nemesis cuts the last one short. */
 const PAUSES_MS = [2_000, 10_000, 40_000] as const;
-const BETWEEN_MS = 3_000;
+const BETWEEN_MS = 5_000;
 
 /** `T` while it is stopped. */
 const stateOf = (pid: number): string => {

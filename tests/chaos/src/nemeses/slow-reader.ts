@@ -14,7 +14,7 @@ import { type ThrottledSocket, connectThrottled } from './throttled-socket.ts';
 
 const SLOW_BYTES_PER_S = 1_024;
 const TEXT_CHARS = 30_000;
-const CATCH_UP_TIMEOUT_MS = 60_000;
+const CATCH_UP_TIMEOUT_MS = 30_000;
 const WRITERS_COUNT = 4;
 /** More than kernel buffers and the gateway's bound together take. */
 const WRITTEN_MAX_BYTES = 12 * 1024 * 1024;
@@ -27,6 +27,8 @@ type Reader = {
   /** Reasons for which it was told to read anew: then it was not promised every event. */
   readonly snapshots: readonly string[];
   readonly closes: readonly number[];
+  /** It was welcomed once: what is written from now on is its to see. */
+  readonly isListening: () => boolean;
   readonly readBytes: () => number;
   /** As fast as it comes, from now on and on every later socket. */
   readonly hurry: () => void;
@@ -85,6 +87,7 @@ const startReader = (stack: ChatStack, teamId: TeamId, token: string): Reader =>
     given,
     snapshots,
     closes,
+    isListening: () => cursor !== undefined,
     readBytes: () => bytes + (link?.readBytes() ?? 0),
     hurry: () => {
       rate = Infinity;
@@ -125,6 +128,7 @@ const run = async ({ stack, workload, signal, fault, pause }: Injection): Promis
     return isStored(await post('/api/v1/commands', { id: channelId, name: 'channel.create', data }));
   });
   const reader = startReader(stack, team.teamId, token);
+  await eventually('the slow reader listens', reader.isListening);
   const sent: string[] = [];
   const refusals = new Map<number, number>();
   const writeOne = async (): Promise<void> => {
@@ -157,9 +161,19 @@ const run = async ({ stack, workload, signal, fault, pause }: Injection): Promis
       },
       heal: async () => {
         reader.hurry();
-        await eventually('the slow reader has every message', () => hasAll(reader, sent), {
-          timeoutMs: CATCH_UP_TIMEOUT_MS,
-        });
+        await eventually(
+          'the slow reader has every message',
+          () => {
+            if (hasAll(reader, sent)) return true;
+            const { given, closes, snapshots } = reader;
+            throw new Error(
+              `${given.length} of ${sent.length} given, ${reader.readBytes()} bytes read, closed with ${closes.join(', ')}, anew ${snapshots.join(', ')}`,
+            );
+          },
+          {
+            timeoutMs: CATCH_UP_TIMEOUT_MS,
+          },
+        );
         return [`it then read all ${sent.length} messages`];
       },
     });
