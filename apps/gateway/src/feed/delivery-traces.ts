@@ -1,6 +1,6 @@
 /**
- * Traces of events on their way from the feed to the sockets. At most TRACED_MAX_COUNT are held; more are not traced
- * (their trace then ends at the writer's relay).
+ * Traces of events on their way from the feed to the sockets. At most TRACED_MAX_COUNT are held; then the oldest is
+ * forgotten (events of a feed that began anew are never flushed), and its trace ends at the writer's relay.
  */
 
 import type { FeedMessage } from '@chat/platform/nats/ordered-feed';
@@ -18,11 +18,17 @@ export const createDeliveryTraces = (tracer: Tracer): DeliveryTraces => {
   const open = new Map<string, TraceSpan>();
   return {
     received: (partition, message) => {
-      if (!partition.isFollowing || open.size >= TRACED_MAX_COUNT) return;
+      if (!partition.isFollowing) return;
       const { index } = partition;
       const attributes = { 'chat.partition': index, 'chat.seq': message.seq };
       const span = tracer.remote('gateway.fanout', message.headers?.get(HEADER_TRACEPARENT), attributes);
-      if (span !== undefined) open.set(`${index}:${message.seq}`, span);
+      if (span === undefined) return;
+      if (open.size >= TRACED_MAX_COUNT)
+        for (const oldest of open.keys()) {
+          open.delete(oldest);
+          break;
+        }
+      open.set(`${index}:${message.seq}`, span);
     },
     flushed: (partition, seq) => {
       if (open.size === 0) return;

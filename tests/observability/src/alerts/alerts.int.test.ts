@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -7,7 +7,14 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { repositoryRoot } from '@chat/testkit/processes/app-process';
 import { type PrometheusTools, findPrometheusTools } from '@chat/testkit/servers/prometheus-tools';
-import { alerts, dashboardQueries, observabilityFolder, ruleFiles } from '../files.ts';
+import {
+  alerts,
+  dashboardQueries,
+  filesIn,
+  observabilityFolder,
+  ruleFiles,
+  runbookFolder,
+} from '../files.ts';
 import { type Case, fires, promtoolFile } from './case.ts';
 import { dependencyCases } from './dependency-cases.ts';
 import { pipelineCases } from './pipeline-cases.ts';
@@ -79,6 +86,35 @@ describe('alerts', () => {
     for (const { name, runbook } of alerts()) {
       expect(runbook, name).toMatch(/^deploy\/runbooks\/[\w-]+\.md$/);
       expect(existsSync(join(repositoryRoot, runbook)), `${name}: ${runbook}`).toBe(true);
+    }
+  });
+});
+
+describe('runbooks', () => {
+  const books = filesIn(runbookFolder, '.md').map((file) => ({
+    name: basename(file),
+    text: readFileSync(file, 'utf8'),
+  }));
+
+  it('name only alerts that exist', () => {
+    const names = alerts().map(({ name }) => name);
+    for (const { name: book, text } of books)
+      for (const [, alert = '', more] of text.matchAll(/`(Chat[A-Z]\w+)(…?)`/g)) {
+        const isKnown = more === '' ? names.includes(alert) : names.some((one) => one.startsWith(alert));
+        expect(isKnown, `${book}: ${alert}`).toBe(true);
+      }
+  });
+
+  it('are all found from the index, have the four parts, and link no playbook that is missing', () => {
+    const index = books.find(({ name }) => name === 'README.md')?.text ?? '';
+    const names = books.map(({ name }) => name);
+    for (const { name, text } of books) {
+      for (const [, linked = ''] of text.matchAll(/[`(]([\w-]+\.md)[`)]/g))
+        expect(names, `${name} links ${linked}`).toContain(linked);
+      if (name === 'README.md') continue;
+      expect(index, name).toContain(`(${name})`);
+      for (const part of ['Symptom', 'Confirm', 'What heals by itself', 'What a person does'])
+        expect(text, name).toContain(`**${part}.**`);
     }
   });
 });
