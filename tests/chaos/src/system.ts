@@ -52,6 +52,7 @@ export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promis
       apis: 2,
       partitions: PARTITION_COUNT,
       supervise: true,
+      isProxied: needs.isProxied ?? false,
       env: envOf(isClockSteerable ? { CHAOS_CLOCK_FILE: clockFile } : {}),
       nodeArgs: nodeArgsOf(nodeArgs, isClockSteerable),
       onEvent: ({ kind }) => {

@@ -11,6 +11,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDevIssuer } from '@chat/platform/auth/dev-issuer';
+import { type StackLinks, startStackLinks, throughLink } from '../network/stack-links.ts';
+import type { TcpLink } from '../network/tcp-link.ts';
 import { type NatsServer, startNats } from '../servers/nats-server.ts';
 import { freePort } from '../servers/ports.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres-server.ts';
@@ -44,6 +46,8 @@ export type ChatStackOptions = {
   /** Default true: PostgreSQL as in production. */
   readonly fsync?: boolean;
   readonly postgresSettings?: Readonly<Record<string, string>>;
+  /** Every connection between two parts, and of clients to gateways, goes over a link that can fail; see `link`. */
+  readonly isProxied?: boolean;
   readonly onEvent?: (event: SupervisorEvent) => void;
   /** Every line an app writes. */
   readonly onLine?: (name: string, line: string) => void;
@@ -82,6 +86,9 @@ export type ChatStack = {
   readonly tail: (name: string) => readonly string[];
   /** The last lines of every process, for the report of a failed test. */
   readonly tails: () => string;
+  /** Of a proxied stack: `gateway-1→nats`, `writer-1→postgres`, `client→gateway-1`, … */
+  readonly linkNames: readonly string[];
+  readonly link: (name: string) => TcpLink;
   readonly mintToken: (user: string, options?: { readonly ttlSeconds?: number }) => Promise<string>;
   readonly seedTeam: (plan: Omit<SeedPlan, 'name'> & { readonly name?: string }) => Promise<SeededTeam>;
   readonly stopAll: () => Promise<void>;
@@ -129,8 +136,43 @@ const plan = async (options: ChatStackOptions): Promise<readonly Planned[]> => {
   return planned;
 };
 
-const urlsOf = (planned: readonly Planned[], app: AppName, scheme: string): readonly string[] =>
-  planned.filter((process) => process.app === app).map(({ port }) => `${scheme}://127.0.0.1:${port}`);
+const urlsOf = (
+  planned: readonly Planned[],
+  app: AppName,
+  scheme: string,
+  links: StackLinks | undefined,
+): readonly string[] =>
+  planned
+    .filter((process) => process.app === app)
+    .map(({ name, port }) => `${scheme}://127.0.0.1:${links?.link(`client→${name}`).port ?? port}`);
+
+const linksOf = async (
+  options: ChatStackOptions,
+  planned: readonly Planned[],
+  nats: NatsServer,
+  postgres: PostgresServer,
+): Promise<StackLinks | undefined> =>
+  options.isProxied === true
+    ? startStackLinks(planned, { nats: nats.port, postgres: postgres.port })
+    : undefined;
+
+/** What a process is told of the servers: where its own links to them are. */
+const linkedFacts = (
+  facts: StackFacts,
+  name: string,
+  app: AppName,
+  links: StackLinks | undefined,
+): StackFacts =>
+  links === undefined
+    ? facts
+    : {
+        ...facts,
+        natsUrl: throughLink(facts.natsUrl, links.link(`${name}→nats`)),
+        databaseUrl:
+          app === 'gateway'
+            ? facts.databaseUrl
+            : throughLink(facts.databaseUrl, links.link(`${name}→postgres`)),
+      };
 
 /** Starts everything and waits until each process is ready. What was started is stopped again when a part fails. */
 export const startChatStack = async (options: ChatStackOptions = {}): Promise<ChatStack> => {
@@ -181,8 +223,10 @@ const startIn = async (
     audience: TOKEN_AUDIENCE,
   });
   const planned = await plan(options);
-  const gatewayUrls = urlsOf(planned, 'gateway', 'ws');
-  const apiUrls = urlsOf(planned, 'api', 'http');
+  const links = await linksOf(options, planned, nats, postgres);
+  if (links) stopping.push(links.stop);
+  const gatewayUrls = urlsOf(planned, 'gateway', 'ws', links);
+  const apiUrls = urlsOf(planned, 'api', 'http', undefined);
   const facts: StackFacts = {
     chatEnv: 'test',
     logLevel: options.logLevel ?? 'info',
@@ -201,7 +245,11 @@ const startIn = async (
   for (const process of planned) {
     const { app, name, port, healthPort, metricsPort } = process;
     const own = { app, instance: name, healthPort, metricsPort, port };
-    const env = { ...environmentOf(facts, own), ...quickDrain[app], ...options.env?.[app] };
+    const env = {
+      ...environmentOf(linkedFacts(facts, name, app, links), own),
+      ...quickDrain[app],
+      ...options.env?.[app],
+    };
     const nodeArgs = options.nodeArgs?.[app];
     const { onLine } = options;
     const handle = createAppHandle({
@@ -254,6 +302,11 @@ const startIn = async (
     tail: (name) => unit(name).tail(),
     tails: () =>
       [...units].map(([name, { tail }]) => `--- ${name}\n${tail().slice(-40).join('\n')}`).join('\n'),
+    linkNames: links?.names ?? [],
+    link: (name) => {
+      if (!links) throw new Error('this stack has no links; start it with isProxied');
+      return links.link(name);
+    },
     mintToken: (user, mint) => issuer.mint(user, mint),
     seedTeam: (seed) =>
       seedTeam({ name: 'team', ...seed }, { apiUrl, mintToken: (user) => issuer.mint(user) }),

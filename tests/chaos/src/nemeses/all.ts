@@ -2,6 +2,7 @@
 
 import type { Nemesis } from '../nemesis.ts';
 import { clockSteps } from './clock/clock-steps.ts';
+import { networkNemeses } from './infra/network.ts';
 import { killNemeses } from './kill.ts';
 import { pauseNemeses } from './pause.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
@@ -15,6 +16,7 @@ export const allNemeses: readonly Nemesis[] = [
   reconnectStorm,
   slowReader,
   clockSteps,
+  ...networkNemeses,
 ];
 
 export const findNemesis = (name: string): Nemesis | undefined =>
