@@ -62,7 +62,7 @@ const mutants = async (options: Options): Promise<number> => {
   for (const mutant of allMutants) {
     if (options.mutant !== undefined && mutant.name !== options.mutant) continue;
     const caught = await hunt({ mutant, seed: options.seed, rate: options.rate, folder, say });
-    if (options.isRecording) await recordMutant(caught);
+    if (options.isRecording) await record(caught.judged);
     if (!caught.isCaught) survivorCount += 1;
     say(
       `${mutant.name}: ${caught.isCaught ? `caught after ${caught.seconds} s` : 'SURVIVED'}: ${caught.evidence}`,

@@ -7,6 +7,7 @@ export type MigrateOptions = {
   readonly partitionCount: number;
   readonly from: AppCode;
   readonly logLevel?: string;
+  readonly nodeArgs?: readonly string[];
 };
 
 const MIGRATE_TIMEOUT_MS = 60_000;
@@ -17,7 +18,13 @@ export const migrateDatabase = async (options: MigrateOptions): Promise<void> =>
     PARTITIONS: String(options.partitionCount),
     LOG_LEVEL: options.logLevel ?? 'info',
   };
-  const migration = await spawnApp({ app: 'writer', entry: 'migrate', env, from: options.from });
+  const migration = await spawnApp({
+    app: 'writer',
+    entry: 'migrate',
+    env,
+    from: options.from,
+    ...(options.nodeArgs ? { nodeArgs: options.nodeArgs } : {}),
+  });
   const timer = setTimeout(() => migration.kill('SIGKILL'), MIGRATE_TIMEOUT_MS);
   const { code, signal } = await migration.exited;
   clearTimeout(timer);
