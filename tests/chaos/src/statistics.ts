@@ -123,8 +123,9 @@ export const createStatistics = () => {
     });
     let recoveryMs: number | undefined = 0;
     for (const client of writers) {
-      if ((lastInvokeMs.get(client) ?? 0) < fault.healedAtMs) continue; // had nothing to say any more
       const next = firstAckAfter(client, fault.healedAtMs);
+      // Had nothing to say any more; what it said before and is without outcome the checker names.
+      if (next === undefined && (lastInvokeMs.get(client) ?? 0) < fault.healedAtMs) continue;
       if (next === undefined) recoveryMs = undefined;
       else if (recoveryMs !== undefined) {
         recoveryMs = Math.max(recoveryMs, calmMs(fault.healedAtMs, next, fault));
