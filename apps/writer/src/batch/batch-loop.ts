@@ -270,7 +270,7 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
 
   const closeFenced = (error: unknown, items: readonly BatchItem[]): void => {
     const detail = (error as { detail?: string }).detail ?? '';
-    const lost = new Set(detail.split(',').map(Number));
+    const lost = new Set(detail === '' ? [] : detail.split(',').map(Number));
     const fenced = new Set(items.map((item) => item.open).filter((open) => lost.has(open.p)));
     // Cannot be told apart: then all of them, rather than one too few.
     for (const open of fenced.size > 0 ? fenced : new Set(items.map((item) => item.open))) {

@@ -2,7 +2,9 @@
 
 import type { Migration } from 'kysely/migration';
 import * as writeSide from './0001-write-side.ts';
+import * as fenceAlwaysNamed from './0002-fence-always-named.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-write-side': { up: writeSide.up },
+  '0002-fence-always-named': { up: fenceAlwaysNamed.up },
 };
