@@ -146,6 +146,11 @@ describe('the metrics of every process', () => {
 
 describe('a real Prometheus', () => {
   let prometheus: PrometheusServer;
+  const ask = (): Promise<Response> =>
+    fetch(`${observed.stack.apiUrl}/api/v1/channels?teamId=${observed.team.teamId}`, {
+      headers: { authorization: `Bearer ${observed.aliceToken}` },
+    });
+
   beforeAll(async () => {
     const targets = apps.map((name) => ({
       job: `chat-${name.replace(/-\d+$/, '')}`,
@@ -157,8 +162,7 @@ describe('a real Prometheus', () => {
     );
     for (let i = 0; i < 30; i += 1) {
       await observed.say(`scraped ${i}`);
-      const channels = `${observed.stack.apiUrl}/api/v1/channels?teamId=${observed.team.teamId}`;
-      await fetch(channels, { headers: { authorization: `Bearer ${observed.aliceToken}` } });
+      await ask();
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }, 120_000);
@@ -182,26 +186,42 @@ describe('a real Prometheus', () => {
     expect(empty.filter((query) => !mayBeEmpty.test(query))).toEqual([]);
   });
 
-  it('raises no alert while all is well, and one when a writer is stopped', async () => {
-    // But for those about speed: this machine may be a slow one.
-    const raised = async (): Promise<readonly string[]> => {
-      const names = (await prometheus.query('ALERTS')).map(({ metric }) => metric['alertname'] ?? '');
-      return names.filter((name) => !/Slow|EventLoop/.test(name));
-    };
+  // But for those about speed: this machine may be a slow one.
+  const raised = async (): Promise<readonly string[]> => {
+    const names = (await prometheus.query('ALERTS')).map(({ metric }) => metric['alertname'] ?? '');
+    return names.filter((name) => !/Slow|EventLoop/.test(name));
+  };
+  const raises = (...wanted: readonly string[]): Promise<true> =>
+    eventually(`alerts ${wanted.join(', ')}`, async () => {
+      const names = await raised();
+      return wanted.every((name) => names.includes(name)) ? true : undefined;
+    });
+  it('raises no alert while all is well, and the right ones when a writer is stopped', async () => {
     // Those from before the first scrape are over.
     await eventually('no alert', async () => ((await raised()).length === 0 ? true : undefined));
     await observed.stack.stop('writer-1');
-    await eventually('the alerts about the writer', async () => {
-      const names = await raised();
-      return ['ChatPartitionUnowned', 'ChatServiceGone', 'ChatProcessDown'].every((name) =>
-        names.includes(name),
-      )
-        ? true
-        : undefined;
-    });
+    await raises('ChatPartitionUnowned', 'ChatServiceGone', 'ChatProcessDown');
     await observed.stack.start('writer-1');
     await observed.stack.ready('writer-1');
   });
+
+  it('says that a breaker is open while PostgreSQL is stopped, and not for long afterwards', async () => {
+    await observed.stack.stop('postgres');
+    await eventually('a breaker is open', async () => {
+      expect((await ask()).status).toBe(503);
+      return (await raised()).includes('ChatBreakerOpen') ? true : undefined;
+    });
+    await observed.stack.start('postgres');
+    await eventually(
+      'the breaker is closed',
+      async () => {
+        const { ok } = await ask();
+        return ok && !(await raised()).includes('ChatBreakerOpen') ? true : undefined;
+      },
+      60_000,
+    );
+    await observed.say('persisted again');
+  }, 120_000);
 });
 
 describe('what the runbooks tell a person to type', () => {

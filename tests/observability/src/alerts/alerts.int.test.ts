@@ -56,15 +56,19 @@ describe('alerts', () => {
     await run(tools.promtool, ['check', 'config', '--syntax-only', config]);
   });
 
-  it.each(byName)('of %s each fire when they should and are quiet when they should', async (_name, file) => {
-    const names = new Set(
-      alerts()
-        .filter((alert) => alert.file === file)
-        .map(({ name }) => name),
-    );
-    const own = cases.filter(({ alert }) => names.has(alert));
-    expect(await failures(own, rulesFor(file))).toBe('');
-  });
+  it.each(byName)(
+    'of %s each fire when they should and are quiet when they should',
+    async (_name, file) => {
+      const names = new Set(
+        alerts()
+          .filter((alert) => alert.file === file)
+          .map(({ name }) => name),
+      );
+      const own = cases.filter(({ alert }) => names.has(alert));
+      expect(await failures(own, rulesFor(file))).toBe('');
+    },
+    120_000,
+  );
 
   it('are all covered by a situation that fires and one that does not', () => {
     const names = alerts().map(({ name }) => name);
