@@ -7,7 +7,7 @@ import { createMetrics } from '@chat/platform/metrics';
 import { createMetricsServer } from '@chat/platform/metrics-server';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
-import { classify } from '@chat/platform/postgres/sqlstate';
+import { classify, isServerTrouble } from '@chat/platform/postgres/sqlstate';
 import { retryUntil } from '@chat/platform/resilience/backoff';
 import { createGuard } from '@chat/platform/resilience/guard';
 import { reasonOf } from '@chat/platform/faults';
@@ -59,7 +59,7 @@ const main = async (): Promise<void> => {
   });
   const logGuard = createGuard({
     name: 'chat-projector-log',
-    isFailure: (error) => classify(error) === 'transient',
+    isFailure: isServerTrouble,
     activeMaxCount: LOG_POOL_MAX_COUNT,
     // At most a few questions for each partition.
     waitingMaxCount: config.PARTITIONS * 4,

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { createMetrics } from '@chat/platform/metrics';
 import { startPostgres } from '@chat/testkit/servers/postgres-server';
 import { type CommandMessage, makeCommand, newTeamId } from './testing/commands.ts';
 import { type WriterRig, createRig, eventually } from './testing/writer-rig.ts';
@@ -36,7 +37,9 @@ const expectEachOnce = async (rig: WriterRig, sends: readonly CommandMessage[]):
 it('PostgreSQL killed under load: the writer waits, comes back by itself, and dead-letters nothing', async () => {
   const { postgres, databaseUrl } = await ownPostgres();
   const rig = await createRig({ databaseUrl });
-  const writer = await rig.startWriter();
+  const metrics = createMetrics();
+  const breakers = (): Promise<string> => metrics.registry.getSingleMetricAsString('chat_breaker_state');
+  const writer = await rig.startWriter({ metrics });
   const teamId = newTeamId(0);
   const channelId = await rig.createTeam(teamId, 'alice');
   const sends = Array.from({ length: 400 }, (_, i) =>
@@ -47,6 +50,7 @@ it('PostgreSQL killed under load: the writer waits, comes back by itself, and de
     if (i === 150) await postgres.kill();
     if (i === 250) {
       await eventually('readiness says why', async () => !writer.checks.postgres!().ok);
+      await eventually('the breaker opens', async () => (await breakers()).includes('"writer-lease"} 2'));
       await postgres.start();
     }
   }
@@ -54,6 +58,7 @@ it('PostgreSQL killed under load: the writer waits, comes back by itself, and de
   await expectEachOnce(rig, sends);
   expect((await rig.ops.jsm.streams.info('DLQ_CMD')).state.messages).toBe(0);
   await eventually('ready again', async () => Object.values(writer.checks).every((check) => check().ok));
+  await eventually('the breakers close', async () => !/ [12]$/m.test(await breakers()));
 });
 
 it('PostgreSQL frozen: the writer gives the connection up and is back once it thaws', async () => {

@@ -13,6 +13,8 @@ import type { NatsHandle } from '@chat/platform/nats/connect';
 import { createOrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { createWindowedPublisher } from '@chat/platform/nats/publisher';
 import { READ_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
+import { isServerTrouble } from '@chat/platform/postgres/sqlstate';
+import { createGuard } from '@chat/platform/resilience/guard';
 import { retryUntil } from '@chat/platform/resilience/backoff';
 import { type Service, onceAsync } from '@chat/platform/service';
 import type { Tracer } from '@chat/platform/tracing';
@@ -44,6 +46,8 @@ const APPEND_TIMEOUT_MS = 5_000;
 const BURSTS_MAX_COUNT = 4_096;
 /** Outcome questions and relay recovery; commits and leases have connections of their own. */
 const POOL_MAX_COUNT = 4;
+/** Questions beyond it are not looked up in the table; they still hear of an outcome that comes while they wait. */
+const POOL_WAITING_MAX_COUNT = 1_000;
 
 export type WriterDeps = {
   readonly nats: NatsHandle;
@@ -92,9 +96,15 @@ export const createWriter = (deps: WriterDeps): Writer => {
     url: databaseUrl,
     name: `writer-commit ${instanceId}`,
     log,
+    breaker: { name: 'writer-commit', metrics },
     onLost: (reason) => supervisor.reopenAll(`PostgreSQL: ${reason}`),
   });
-  const leaseSession = createPgSession({ url: databaseUrl, name: `writer-lease ${instanceId}`, log });
+  const leaseSession = createPgSession({
+    url: databaseUrl,
+    name: `writer-lease ${instanceId}`,
+    log,
+    breaker: { name: 'writer-lease', metrics },
+  });
   const pool = createPool({
     url: databaseUrl,
     max: POOL_MAX_COUNT,
@@ -103,8 +113,17 @@ export const createWriter = (deps: WriterDeps): Writer => {
     metrics,
     log,
   });
-  const poolQuery = async <Row>(statement: Statement): Promise<Row[]> =>
-    (await pool.query(statement as pg.QueryConfig)).rows as Row[];
+  const guard = createGuard({
+    name: 'writer-pool',
+    isFailure: isServerTrouble,
+    activeMaxCount: POOL_MAX_COUNT,
+    waitingMaxCount: POOL_WAITING_MAX_COUNT,
+    probe: () => pool.query('SELECT 1'),
+    metrics,
+    log,
+  });
+  const poolQuery = <Row>(statement: Statement): Promise<Row[]> =>
+    guard.run(async () => (await pool.query(statement as pg.QueryConfig)).rows as Row[]);
 
   const publisher = createWindowedPublisher({
     nc: nats.nc,
@@ -332,6 +351,7 @@ export const createWriter = (deps: WriterDeps): Writer => {
       for (const subscription of served.values()) subscription.unsubscribe();
       await lease.stop();
       publisher.close();
+      await guard.stop();
       await Promise.all([commitSession.stop(), leaseSession.stop(), pool.end()]);
     }),
     checks: {

@@ -3,12 +3,11 @@
  * finds out when the store answers again. Connects with the first question.
  */
 
-import { OverloadedFault, codeOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { Metrics } from '@chat/platform/metrics';
 import { migrate } from '@chat/platform/postgres/migrate';
 import { createPool } from '@chat/platform/postgres/pool';
-import { classify } from '@chat/platform/postgres/sqlstate';
+import { isServerTrouble } from '@chat/platform/postgres/sqlstate';
 import type { BreakerState } from '@chat/platform/resilience/breaker';
 import { createGuard } from '@chat/platform/resilience/guard';
 import { openMongoStore } from './mongo/store.ts';
@@ -42,18 +41,12 @@ export type ReadStore = {
 /** Beyond these a question is refused at once: they would wait longer than anybody waits for them. */
 const WAITING_PER_CONNECTION = 20;
 
-/** A store that can be asked again; not a lost race (class 40), which says nothing about the server. */
-const isStoreTrouble = (error: unknown): boolean =>
-  classify(error) === 'transient' &&
-  !(error instanceof OverloadedFault) &&
-  !(codeOf(error)?.startsWith('40') ?? false);
-
 export const openReadStore = (options: ReadStoreOptions): ReadStore => {
   const { kind, name, maxCount, log, metrics } = options;
   const store = kind === 'mongodb' ? openMongoStore(options) : openPostgres(options);
   const guard = createGuard({
     name: `${name}-${kind}`,
-    isFailure: isStoreTrouble,
+    isFailure: isServerTrouble,
     activeMaxCount: maxCount,
     waitingMaxCount: maxCount * WAITING_PER_CONNECTION,
     probe: () => store.readModel.checkpoint(0),

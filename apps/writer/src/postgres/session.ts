@@ -4,12 +4,17 @@
  * States: connecting → connected(generation n) → connecting → … → stopped. The generation grows with every new
  * connection: whoever checked something on generation n checks again on n + 1, since that may be another
  * server, or an older one.
+ *
+ * Its breaker refuses statements at once while the server is in trouble. The trial is not a matter of time here: the
+ * connecting goes on with its own backoff, and a new connection is what lets statements through again.
  */
 
 import pg from 'pg';
 import { StoppedFault, UnavailableFault, reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
+import { isServerTrouble } from '@chat/platform/postgres/sqlstate';
 import { backoffMs, pause } from '@chat/platform/resilience/backoff';
+import { type BreakerOptions, createBreaker } from '@chat/platform/resilience/breaker';
 
 export const RECONNECT_BASE_MS = 100;
 export const RECONNECT_MAX_MS = 1_000;
@@ -41,11 +46,14 @@ export type PgSessionDeps = {
   readonly url: string;
   readonly name: string;
   readonly log: Logger;
+  /** Undefined: nothing is counted. */
+  readonly breaker?: Omit<BreakerOptions, 'log' | 'isFailure'> | undefined;
   readonly onConnected?: (generation: number) => void;
   readonly onLost?: (reason: string) => void;
 };
 
-export const createPgSession = ({ url, name, log, onConnected, onLost }: PgSessionDeps): PgSession => {
+export const createPgSession = (deps: PgSessionDeps): PgSession => {
+  const { url, name, log, onConnected, onLost } = deps;
   const stopping = new AbortController();
   let client: pg.Client | undefined;
   let generation = 0;
@@ -57,6 +65,16 @@ export const createPgSession = ({ url, name, log, onConnected, onLost }: PgSessi
   const free = (): void => {
     busy = undefined;
   };
+
+  // A connection that answers but does nothing (a lock, a full disk) is not waited for either: a new one is the trial.
+  const breaker =
+    deps.breaker &&
+    createBreaker({
+      ...deps.breaker,
+      isFailure: isServerTrouble,
+      log,
+      onOpen: () => client && lost(client, 'too many statements failed'),
+    });
 
   const connectOnce = async (): Promise<pg.Client> => {
     const fresh = new pg.Client({
@@ -101,6 +119,7 @@ export const createPgSession = ({ url, name, log, onConnected, onLost }: PgSessi
         generation += 1;
         attempt = 0;
         reason = undefined;
+        breaker?.allowTrials();
         log.info({ session: name, generation }, 'PostgreSQL connected');
         onConnected?.(generation);
         return;
@@ -130,8 +149,12 @@ export const createPgSession = ({ url, name, log, onConnected, onLost }: PgSessi
       // One at a time, in the order of the calls: a connection has one conversation.
       while (busy) await busy;
       if (stopping.signal.aborted) throw new StoppedFault(`PostgreSQL session ${name}`);
-      if (!client) throw new UnavailableFault(`PostgreSQL: ${reason ?? 'not connected'}`);
-      const running = client.query<Row & pg.QueryResultRow>(statement as pg.QueryConfig);
+      const ask = async () => {
+        if (!client) throw new UnavailableFault(`PostgreSQL: ${reason ?? 'not connected'}`);
+        return client.query<Row & pg.QueryResultRow>(statement as pg.QueryConfig);
+      };
+      // One at a time, so that a breaker that is half-open refuses none.
+      const running = breaker ? breaker.run(ask) : ask();
       busy = running.then(free, free);
       return (await running).rows;
     },

@@ -6,7 +6,7 @@
  * - `bug`:       anything else (syntax, missing table, permission): a person must look.
  */
 
-import { TimeoutFault, UnavailableFault, codeOf } from '../faults.ts';
+import { OverloadedFault, TimeoutFault, UnavailableFault, codeOf } from '../faults.ts';
 
 export type ErrorKind = 'transient' | 'data' | 'fenced' | 'bug';
 
@@ -46,6 +46,12 @@ export const classify = (error: unknown): ErrorKind => {
   }
   return error instanceof Error && driverTrouble.test(error.message) ? 'transient' : 'bug';
 };
+
+/** What a breaker counts: the server's trouble. Not a lost race (class 40), nor a bound of our own. */
+export const isServerTrouble = (error: unknown): boolean =>
+  classify(error) === 'transient' &&
+  !(error instanceof OverloadedFault) &&
+  !(codeOf(error)?.startsWith('40') ?? false);
 
 /** 23505: a unique index refused; `constraint` tells which. */
 export const uniqueViolationOf = (error: unknown): string | undefined =>
