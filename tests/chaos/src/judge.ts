@@ -32,7 +32,7 @@ const RECOVERY_MAX_MS = 30_000;
 const VIOLATIONS_KEPT_COUNT = 500;
 
 export const decide = (
-  meta: Pick<RoundMeta, 'problems' | 'allows'>,
+  meta: Pick<RoundMeta, 'problems' | 'allows' | 'recoveryMaxMs'>,
   found: readonly Violation[],
   statistics: Statistics,
 ): Verdict => {
@@ -42,7 +42,7 @@ export const decide = (
   if (violations.length > 0) reasons.push(`${violations.length} violations`);
   for (const { target, action, recoveryMs } of statistics.faults) {
     if (recoveryMs === undefined) reasons.push(`not live again after ${action} of ${target}`);
-    else if (recoveryMs > RECOVERY_MAX_MS) {
+    else if (recoveryMs > (meta.recoveryMaxMs ?? RECOVERY_MAX_MS)) {
       reasons.push(`live again only ${Math.round(recoveryMs)} ms after ${action} of ${target} was healed`);
     }
   }

@@ -38,6 +38,11 @@ const nodeArgsOf = (given: NodeArgs, isClockSteerable: boolean): NodeArgs =>
     apps.map((app) => [app, [...(isClockSteerable ? clockArgs : []), ...(given[app] ?? [])]]),
   );
 
+const standbyOf = ({ postgres }: Needs) => {
+  if (postgres === 'sync-standby') return { postgresStandby: 'sync' } as const;
+  return postgres === 'async-standby' ? ({ postgresStandby: 'async' } as const) : {};
+};
+
 export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promise<System> => {
   let restartCount = 0;
   const isClockSteerable = needs.isClockSteerable ?? false;
@@ -53,6 +58,8 @@ export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promis
       partitions: PARTITION_COUNT,
       supervise: true,
       isProxied: needs.isProxied ?? false,
+      nats: needs.nats ?? 'single',
+      ...standbyOf(needs),
       env: envOf(isClockSteerable ? { CHAOS_CLOCK_FILE: clockFile } : {}),
       nodeArgs: nodeArgsOf(nodeArgs, isClockSteerable),
       onEvent: ({ kind }) => {

@@ -5,6 +5,15 @@ export const groups = {
   pauses: ['pause-writer', 'pause-gateway', 'pause-projector', 'pause-api', 'pause-nats', 'pause-postgres'],
   people: ['roll', 'reconnect-storm', 'slow-reader'],
   clocks: ['clock-steps'],
+  partitions: [
+    'partition-gateway-nats',
+    'partition-writer-nats',
+    'partition-writer-postgres',
+    'partition-projector-nats',
+    'partition-projector-postgres',
+    'partition-api-nats',
+  ],
+  links: ['latency-100', 'latency-2000', 'resets', 'loss'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 export type GroupName = keyof typeof groups;

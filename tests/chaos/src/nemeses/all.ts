@@ -2,7 +2,9 @@
 
 import type { Nemesis } from '../nemesis.ts';
 import { clockSteps } from './clock/clock-steps.ts';
+import { natsClusterNemeses } from './infra/nats-cluster.ts';
 import { networkNemeses } from './infra/network.ts';
+import { postgresPromoteNemeses } from './infra/postgres-promote.ts';
 import { killNemeses } from './kill.ts';
 import { pauseNemeses } from './pause.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
@@ -17,6 +19,8 @@ export const allNemeses: readonly Nemesis[] = [
   slowReader,
   clockSteps,
   ...networkNemeses,
+  ...natsClusterNemeses,
+  ...postgresPromoteNemeses,
 ];
 
 export const findNemesis = (name: string): Nemesis | undefined =>

@@ -12,7 +12,7 @@ export type LibraryClientDeps = ClientDeps & {
 };
 
 /** Messages without outcome at which it stops to write for the moment. */
-const PENDING_MAX_COUNT = 400;
+const PENDING_MAX_COUNT = 100;
 
 export const createLibraryClient = (deps: LibraryClientDeps): LoadClient & { readonly known: Known } => {
   const { name, teamId, userId, recorder } = deps;
