@@ -8,7 +8,16 @@ import type { Channel } from '@chat/client/store';
 import type { ConnectionState } from '@chat/client/session-types';
 import type { MessageView } from '@chat/contracts/http';
 import type { ChannelId, UserId } from '@chat/contracts/ids';
-import { HELP, channelLabel, channelLine, harmless, messageLine, refusalLine, stateWord } from './words.ts';
+import {
+  HELP,
+  channelLabel,
+  channelLine,
+  harmless,
+  heldLine,
+  messageLine,
+  refusalLine,
+  stateWord,
+} from './words.ts';
 
 /** A message without outcome for this long is spoken of. */
 const SLOW_AFTER_MS = 3_000;
@@ -224,10 +233,13 @@ export const createConversation = ({ client, me, firstChannelName, say, prompt, 
     wishes.delete(verdict.id);
     if (verdict.kind === 'rejected' && wish !== undefined) say(refusalLine(verdict, wish));
   });
-  client.on('held', ({ code, retryAfterMs }) => {
-    if (code === 'RATE_LIMITED')
-      say(`-- faster than the limit: goes again in ${Math.ceil((retryAfterMs ?? 1_000) / 1_000)} s`);
+  client.on('held', (held) => {
+    // A read mark goes by itself and concerns nobody.
+    if (wishes.has(held.id)) say(heldLine(held));
   });
+  client.on('draining', ({ reconnectAfterMs }) =>
+    say(`-- the server is shutting down: moving to another in ${Math.ceil(reconnectAfterMs / 1_000)} s`),
+  );
   client.on('event', (event) => {
     if (event.type !== 'member.added' && event.type !== 'member.removed') return;
     const channel = event.channelId && client.channel(event.channelId);

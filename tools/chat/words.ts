@@ -1,6 +1,6 @@
 /** What the terminal client says, as text. Pure. */
 
-import type { ConnectionState, Verdict } from '@chat/client/session-types';
+import type { ConnectionState, Held, Verdict, WaitCause } from '@chat/client/session-types';
 import type { Channel } from '@chat/client/store';
 import type { MessageView } from '@chat/contracts/http';
 import type { UserId } from '@chat/contracts/ids';
@@ -27,6 +27,20 @@ export const channelLine = (channel: Channel, isCurrent: boolean): string => {
   return [isCurrent ? '*' : ' ', channelLabel(channel), unread, joined].filter(Boolean).join(' ');
 };
 
+const causeWord: Record<WaitCause, string> = {
+  lost: 'not connected',
+  draining: 'the server is shutting down',
+  busy: 'the service is overloaded',
+  token: 'the token ran out and is renewed',
+};
+
+/** A command that the server does not take at the moment. */
+export const heldLine = ({ code, retryInMs }: Held): string => {
+  const isTooFast = code === 'RATE_LIMITED' || code === 'IN_FLIGHT_EXCEEDED';
+  const why = isTooFast ? 'slow down, faster than the limit' : `the service is overloaded (${code})`;
+  return `-- ${why}: kept, goes again in ${Math.ceil(retryInMs / 1_000)} s`;
+};
+
 export const stateWord = (state: ConnectionState): string => {
   switch (state.kind) {
     case 'idle':
@@ -40,7 +54,7 @@ export const stateWord = (state: ConnectionState): string => {
     case 'live':
       return 'live';
     case 'waiting':
-      return `not connected (${harmless(state.reason)}); trying again in ${(state.retryInMs / 1000).toFixed(1)} s`;
+      return `${causeWord[state.cause]} (${harmless(state.reason)}); trying again in ${(state.retryInMs / 1000).toFixed(1)} s`;
     case 'stopped':
       if (state.reason.kind === 'closed') {
         return `stopped: ${harmless(state.reason.message)} (${state.reason.closeCode})`;

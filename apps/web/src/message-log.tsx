@@ -144,6 +144,10 @@ export const MessageLog = ({ client, channel, me, onAtEnd, onEditAgain }: Props)
               item={item}
               me={me}
               onDismiss={() => client.dismiss(item.id)}
+              onSendAgain={() => {
+                const result = client.sendAgain(item.id);
+                return result && !result.ok ? result.refusal.message : '';
+              }}
               onEditAgain={() => {
                 client.dismiss(item.id);
                 onEditAgain(item.text);

@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import { memo } from './memo.ts';
 import type { Outgoing } from '@chat/client/outgoing';
 import type { MessageView } from '@chat/contracts/http';
@@ -51,9 +52,12 @@ type OutgoingProps = {
   readonly me: UserId;
   readonly onDismiss: () => void;
   readonly onEditAgain: () => void;
+  /** Answers why it could not be taken, or ''. */
+  readonly onSendAgain: () => string;
 };
 
-export const OutgoingMessage = ({ item, me, onDismiss, onEditAgain }: OutgoingProps) => {
+export const OutgoingMessage = ({ item, me, onDismiss, onEditAgain, onSendAgain }: OutgoingProps) => {
+  const [failure, setFailure] = useState('');
   const isRefused = item.status === 'refused';
   return (
     <li class={`message ${isRefused ? 'is-refused' : 'is-pending'}`}>
@@ -62,7 +66,7 @@ export const OutgoingMessage = ({ item, me, onDismiss, onEditAgain }: OutgoingPr
         <p class="byline">
           <strong>{displayName(me)}</strong>{' '}
           {isRefused ? (
-            'was refused'
+            'not sent'
           ) : (
             <time dateTime={isoOf(item.submittedAtMs)}>{timeOf(item.submittedAtMs)}</time>
           )}
@@ -72,7 +76,10 @@ export const OutgoingMessage = ({ item, me, onDismiss, onEditAgain }: OutgoingPr
         </p>
         {item.refusal && (
           <div class="refusal" role="alert">
-            <p>{item.refusal.message}</p>
+            <p>{failure || item.refusal.message}</p>
+            <button type="button" class="quiet" onClick={() => setFailure(onSendAgain())}>
+              Send again
+            </button>
             <button type="button" class="quiet" onClick={onEditAgain}>
               Edit again
             </button>

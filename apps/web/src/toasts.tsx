@@ -1,4 +1,4 @@
-/** Refusals that have no place of their own on the page: of joining, leaving, adding; and limits of the gateway. */
+/** Refusals that have no place of their own on the page: of joining, leaving, adding. */
 
 import { useEffect, useState } from 'preact/hooks';
 import type { ChatClient } from '@chat/client/chat-client';
@@ -15,7 +15,6 @@ export const useRefusals = (client: ChatClient): readonly Refusal[] => {
   const [refusals, setRefusals] = useState<readonly Refusal[]>([]);
   useEffect(() => {
     let count = 0;
-    let quietUntilMs = 0;
     const timers = new Set<ReturnType<typeof setTimeout>>();
     const show = (words: string): void => {
       const refusal = { key: (count += 1), words };
@@ -30,12 +29,10 @@ export const useRefusals = (client: ChatClient): readonly Refusal[] => {
       client.on('verdict', (verdict) => {
         if (verdict.kind === 'rejected' && !isSilent(verdict.code)) show(verdict.message);
       }),
-      client.on('held', ({ code }) => {
-        if (code !== 'RATE_LIMITED' || Date.now() < quietUntilMs) return;
-        quietUntilMs = Date.now() + SHOWN_MS;
-        show('You are faster than the limit: what waits is sent by itself, in order.');
+      // What passes by itself is told by the banner, with the time it takes.
+      client.on('error', ({ message, retryable, code }) => {
+        if (!retryable && code !== 'AUTH_TOKEN_EXPIRED') show(message);
       }),
-      client.on('error', ({ message }) => show(message)),
       client.on('fault', ({ where }) => {
         if (where === 'storage')
           show('This browser stores nothing (more): messages not yet sent live in this tab only.');

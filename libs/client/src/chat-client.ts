@@ -61,6 +61,8 @@ export type ChatClientEvents = {
   readonly snapshot: { readonly head: number; readonly reason: string };
   readonly typing: Extract<ServerFrame, { t: 'typing' }>;
   readonly presence: Extract<ServerFrame, { t: 'presence' }>;
+  /** The gateway shuts down: this session moves to another in that time, by itself. */
+  readonly draining: Extract<ServerFrame, { t: 'draining' }>;
   /** An error frame of the gateway. */
   readonly error: Extract<ServerFrame, { t: 'error' }>;
   /** Something that `channels`, `messages`, `outgoing`, `members` or `state` answer has changed. */
@@ -107,6 +109,8 @@ export type ChatClient = {
   /** Own messages of the channel that do not stand in `messages` yet, and refused ones. */
   readonly outgoing: (channelId: ChannelId) => readonly Outgoing[];
   readonly dismiss: (id: string) => void;
+  /** Sends a refused message again, as a new one; undefined: there is no such refused message. */
+  readonly sendAgain: (id: string) => SubmitResult | undefined;
   /** Count of commands without outcome. */
   readonly pendingCount: () => number;
   /** The network is back, or the page is seen again: do not sit out a wait. */
@@ -253,6 +257,8 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
         return socket.close(effect.closeCode, effect.message);
       case 'send':
         return socket.send(effect.frame);
+      case 'reauth':
+        return socket.reauth();
       case 'apply':
         return apply(effect.events);
       case 'verdict':
@@ -275,6 +281,7 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
       case 'signal':
         if (effect.frame.t === 'typing') emitter.emit('typing', effect.frame);
         else if (effect.frame.t === 'presence') emitter.emit('presence', effect.frame);
+        else if (effect.frame.t === 'draining') emitter.emit('draining', effect.frame);
         else emitter.emit('error', effect.frame);
     }
   };
@@ -369,6 +376,16 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
     dismiss: (id) => {
       outgoing.dismiss(id);
       changed();
+    },
+    sendAgain: (id) => {
+      const refused = outgoing.refused(id);
+      if (!refused) return undefined;
+      const result = submit('message.send', { channelId: refused.channelId, text: refused.text });
+      if (result.ok) {
+        outgoing.dismiss(id);
+        changed();
+      }
+      return result;
     },
     pendingCount: outbox.size,
     nudge: () => dispatch({ kind: 'nudge' }),

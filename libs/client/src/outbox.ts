@@ -181,13 +181,15 @@ export const createOutbox = (random: () => number) => {
       if (entry) drop(entry);
       return entry;
     },
-    /** A refusal for the moment: it goes again, before the later ones of its lane. */
-    retryLater: (id: string, nowMs: number, retryAfterMs: number | undefined): void => {
+    /** A refusal for the moment: it goes again, before the later ones of its lane. Answers the wait. */
+    retryLater: (id: string, nowMs: number, retryAfterMs: number | undefined): number => {
       const entry = entries.get(id);
-      if (!entry) return;
+      if (!entry) return 0;
+      const waitMs = retryAfterMs ?? 100 + backoffMs(entry.refusalCount, random);
       entry.status = 'queued';
-      entry.retryAtMs = nowMs + (retryAfterMs ?? 100 + backoffMs(entry.refusalCount, random));
+      entry.retryAtMs = nowMs + waitMs;
       entry.refusalCount += 1;
+      return waitMs;
     },
     resolving: (id: string): void => {
       const entry = entries.get(id);

@@ -54,6 +54,10 @@ export const createOutgoing = () => {
     dismiss: (id: string): void => {
       if (items.get(id)?.status === 'refused') items.delete(id);
     },
+    refused: (id: string): Outgoing | undefined => {
+      const item = items.get(id);
+      return item?.status === 'refused' ? item : undefined;
+    },
     of: (channelId: ChannelId): readonly Outgoing[] =>
       [...items.values()].filter((item) => item.channelId === channelId),
   };

@@ -105,12 +105,30 @@ describe('commands', () => {
       retryable: true,
       retryAfterMs: 3_000,
     });
-    expect(find(effects, 'held')?.held).toEqual({ id: 'a1', code: 'RATE_LIMITED', retryAfterMs: 3_000 });
+    expect(find(effects, 'held')?.held).toEqual({ id: 'a1', code: 'RATE_LIMITED', retryInMs: 3_000 });
     expect(find(effects, 'verdict')).toBeUndefined();
     expect(h.nextWakeInMs()).toBe(3_000);
     expect(sentIds(h.pass(2_999))).toEqual([]);
     expect(sentIds(h.pass(1))).toEqual(['a1']);
     expect(sentIds(h.frame({ t: 'accepted', id: 'a1' as never }))).toEqual(['a2']);
+  });
+
+  it('refused for the moment without a time wait by themselves, longer each time, and say how long', () => {
+    const h = harness({ random: () => 0.999_999 });
+    live(h);
+    h.submit('a1');
+    const waits = [1, 2, 3, 4, 5, 6, 7].map(() => {
+      const effects = h.frame({ t: 'rejected', id: 'a1', code: 'OVERLOADED', message: '', retryable: true });
+      const waitMs = find(effects, 'held')?.held.retryInMs ?? -1;
+      h.pass(waitMs / 2);
+      h.frame({ t: 'tick', seq: 10 });
+      h.pass(waitMs / 2);
+      return waitMs;
+    });
+    expect(waits).toEqual(
+      [1_099, 2_099, 4_099, 8_099, 16_099, 30_099, 30_099].map((ms) => expect.closeTo(ms, -1)),
+    );
+    expect(h.outbox.get('a1')).toMatchObject({ status: 'sent', attemptCount: 8 });
   });
 
   it('refused at the first send by the gateway for good are settled', () => {

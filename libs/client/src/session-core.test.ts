@@ -148,6 +148,50 @@ describe('connecting', () => {
     expect(h.core.state()).toMatchObject({ kind: 'waiting', retryInMs: 5_000 });
   });
 
+  it('tells that it will move, and in what time', () => {
+    const h = harness();
+    live(h);
+    expect(find(h.frame({ t: 'draining', reconnectAfterMs: 7_000 }), 'signal')?.frame).toEqual({
+      t: 'draining',
+      reconnectAfterMs: 7_000,
+    });
+  });
+
+  it('comes no sooner than a gateway said that refused the session, and not all at once', () => {
+    const h = harness({ random: () => 0.25 });
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    h.frame({ t: 'error', code: 'OVERLOADED', message: '', retryable: true, retryAfterMs: 4_000 });
+    h.pass(1_000);
+    h.give({ kind: 'closed', closeCode: 4007, message: '' });
+    expect(h.core.state()).toMatchObject({ kind: 'waiting', cause: 'busy', retryInMs: 3_250 });
+    h.pass(3_250);
+    h.give({ kind: 'closed', closeCode: 1006, message: '' });
+    expect(h.core.state()).toMatchObject({ kind: 'waiting', cause: 'lost', retryInMs: 500 });
+  });
+
+  it('is not sent away for longer than the longest wait, whatever a gateway names', () => {
+    const h = harness({ random: () => 0 });
+    h.give({ kind: 'start' });
+    h.give({ kind: 'opened' });
+    h.frame({ t: 'error', code: 'OVERLOADED', message: '', retryable: true, retryAfterMs: 86_400_000 });
+    h.give({ kind: 'closed', closeCode: 4007, message: '' });
+    expect(h.core.state()).toMatchObject({ kind: 'waiting', retryInMs: 30_000 });
+  });
+
+  it.each([
+    [4000, 'draining'],
+    [4004, 'token'],
+    [4007, 'busy'],
+    [1006, 'lost'],
+    [4001, 'lost'],
+  ])('says after close code %i that the cause is: %s', (closeCode, cause) => {
+    const h = harness();
+    live(h);
+    h.give({ kind: 'closed', closeCode, message: '' });
+    expect(h.core.state()).toMatchObject({ kind: 'waiting', cause });
+  });
+
   it('does not send what another user left in storage', () => {
     const h = harness({ resumeFrom: { userId: 'carol' as never } });
     h.submit('m1');

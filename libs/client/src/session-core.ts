@@ -18,7 +18,9 @@ import type { Cursor, ServerFrame, WelcomeFrame } from '@chat/contracts/frames';
 import type { UserId } from '@chat/contracts/ids';
 import { closeCodeMeansReconnect, closeCodes } from '@chat/contracts/protocol';
 import { backoffMs } from './backoff.ts';
+import { RECONNECT_MAX_MS } from '@chat/contracts/limits';
 import { type Outbox, frameOf } from './outbox.ts';
+import { createReauth } from './reauth.ts';
 import type {
   ConnectionState,
   ResumePoint,
@@ -26,6 +28,7 @@ import type {
   SessionInput,
   StopReason,
   Verdict,
+  WaitCause,
 } from './session-types.ts';
 
 /** From opening the socket to `welcome`; above the gateway's bounded waits at hello. */
@@ -47,6 +50,12 @@ type Deps = {
   readonly resumeFrom: ResumePoint;
 };
 
+const causeOf = (closeCode: number, isNamed: boolean): WaitCause => {
+  if (closeCode === closeCodes.DRAINING) return 'draining';
+  if (closeCode === closeCodes.TOKEN_EXPIRED) return 'token';
+  return isNamed || closeCode === closeCodes.OVERLOADED ? 'busy' : 'lost';
+};
+
 export type SessionCore = ReturnType<typeof createSessionCore>;
 
 export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeFrom }: Deps) => {
@@ -62,6 +71,9 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
   let lastHeardMs = 0;
   let waitUntilMs = 0;
   let moveAtMs: number | undefined;
+  /** A gateway that refused the session named the time before which none is to be tried. */
+  let notBeforeMs = 0;
+  const reauth = createReauth(random);
   let ackedSeq = 0;
   let ackAtMs = 0;
   let snapshotId = 0;
@@ -88,22 +100,26 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
   const endSession = (): void => {
     welcome = undefined;
     moveAtMs = undefined;
+    reauth.ended();
     outbox.sessionEnded();
     gatewayIndex += 1;
   };
 
-  const waitThenConnect = (nowMs: number, delayMs: number, reason: string): void => {
+  const waitThenConnect = (nowMs: number, delayMs: number, cause: WaitCause, reason: string): void => {
     endSession();
     waitUntilMs = nowMs + delayMs;
-    setState({ kind: 'waiting', retryInMs: delayMs, reason });
+    setState({ kind: 'waiting', retryInMs: delayMs, cause, reason });
     effects.push({ kind: 'save', urgent: true });
   };
 
-  const lose = (nowMs: number, reason: string): void => {
+  const lose = (nowMs: number, cause: WaitCause, reason: string): void => {
     if (welcome && nowMs - welcomeAtMs >= STABLE_AFTER_MS) failureCount = 0;
-    const delayMs = backoffMs(failureCount, random);
+    const namedMs = Math.min(Math.max(0, notBeforeMs - nowMs), RECONNECT_MAX_MS);
+    notBeforeMs = 0;
+    // The jitter comes on top of a named time: it was named to all who were refused at once.
+    const delayMs = namedMs + backoffMs(failureCount, random);
     failureCount += 1;
-    waitThenConnect(nowMs, delayMs, reason);
+    waitThenConnect(nowMs, delayMs, cause, reason);
   };
 
   const stop = (reason: StopReason): void => {
@@ -120,13 +136,15 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
     if (closeCode === closeCodes.TOKEN_EXPIRED) renewToken = true;
     // A gateway that told us its drain slot and went before it: keep to the slot.
     const slotMs = moveAtMs === undefined ? undefined : Math.max(0, moveAtMs - nowMs);
-    if (slotMs !== undefined) return waitThenConnect(nowMs, slotMs, 'the gateway is shutting down');
-    lose(nowMs, message || `connection closed (${closeCode})`);
+    if (slotMs !== undefined) {
+      return waitThenConnect(nowMs, slotMs, 'draining', 'the gateway is shutting down');
+    }
+    lose(nowMs, causeOf(closeCode, notBeforeMs > nowMs), message || `connection closed (${closeCode})`);
   };
 
   const drop = (nowMs: number, closeCode: number, reason: string): void => {
     effects.push({ kind: 'close', closeCode, message: reason });
-    lose(nowMs, reason);
+    lose(nowMs, 'lost', reason);
   };
 
   const settlePhase = (): void => {
@@ -197,10 +215,10 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
     const entry = outbox.get(frame.id);
     if (!entry) return;
     if (frame.seq === undefined && frame.retryable) {
-      const { id, code, retryAfterMs } = frame;
-      const held = { id, code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-      effects.push({ kind: 'held', held });
-      return outbox.retryLater(id, nowMs, retryAfterMs);
+      const { id, code } = frame;
+      const retryInMs = outbox.retryLater(id, nowMs, frame.retryAfterMs);
+      effects.push({ kind: 'held', held: { id, code, retryInMs } });
+      return;
     }
     // Refused before the log, yet an earlier send of it may stand in the log: only the writer can tell.
     if (frame.seq === undefined && (entry.mayBeStored || entry.attemptCount > 1)) {
@@ -212,11 +230,17 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
     settle({ kind: 'rejected', id, ...(seq === undefined ? {} : { seq }), code, message });
   };
 
+  const erred = (nowMs: number, frame: Extract<ServerFrame, { t: 'error' }>): void => {
+    if (frame.code === 'AUTH_TOKEN_EXPIRED') renewToken = true;
+    if (frame.code === 'UNAVAILABLE') reauth.unchecked(nowMs, frame.retryAfterMs);
+    if (state.kind === 'connecting' && frame.retryable) notBeforeMs = nowMs + (frame.retryAfterMs ?? 0);
+    effects.push({ kind: 'signal', frame });
+  };
+
   const heard = (nowMs: number, frame: ServerFrame): void => {
     lastHeardMs = nowMs;
     if (frame.t === 'welcome') return welcomed(nowMs, frame);
-    if (frame.t === 'error' && frame.code === 'AUTH_TOKEN_EXPIRED') renewToken = true;
-    if (frame.t === 'error') return void effects.push({ kind: 'signal', frame });
+    if (frame.t === 'error') return erred(nowMs, frame);
     if (!hasSession()) return;
     switch (frame.t) {
       case 'events':
@@ -236,7 +260,7 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
         return rejected(nowMs, frame);
       case 'draining':
         moveAtMs = nowMs + frame.reconnectAfterMs;
-        return;
+        return void effects.push({ kind: 'signal', frame });
       case 'typing':
       case 'presence':
         return void effects.push({ kind: 'signal', frame });
@@ -249,7 +273,8 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
     if (state.kind === 'waiting') return [waitUntilMs];
     if (state.kind === 'connecting') return [openedAtMs + WELCOME_TIMEOUT_MS];
     if (!welcome || !cursor) return [];
-    return [lastHeardMs + 2 * welcome.heartbeatMs + 1, moveAtMs, cursor.seq > ackedSeq ? ackAtMs : undefined];
+    const silentAtMs = lastHeardMs + 2 * welcome.heartbeatMs + 1;
+    return [silentAtMs, moveAtMs, reauth.atMs(), cursor.seq > ackedSeq ? ackAtMs : undefined];
   };
 
   const mayFlush = (nowMs: number): boolean =>
@@ -272,6 +297,7 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
       endSession();
       return connect(nowMs);
     }
+    if (reauth.takeDue(nowMs)) effects.push({ kind: 'reauth' });
     if (mayFlush(nowMs)) {
       for (const command of outbox.takeDue(nowMs, inFlightMaxCount())) {
         effects.push({ kind: 'send', frame: { t: 'cmd', ...frameOf(command) } });
@@ -299,6 +325,7 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
         return stop({ kind: 'by_caller' });
       case 'opened':
         lastHeardMs = nowMs;
+        reauth.began(nowMs, input.tokenLeftMs);
         effects.push({
           kind: 'send',
           frame: { t: 'hello', ...(device ? { device } : {}), ...(cursor ? { cursor } : {}) },
@@ -319,7 +346,11 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
       case 'resolved':
         return settle(input.verdict);
       case 'unresolved':
-        return outbox.retryLater(input.id, nowMs, undefined);
+        return void outbox.retryLater(input.id, nowMs, undefined);
+      case 'reauth_sent':
+        return reauth.sent(nowMs, input.tokenLeftMs);
+      case 'reauth_failed':
+        return reauth.failed(nowMs);
       case 'nudge':
         if (state.kind === 'waiting') waitUntilMs = nowMs;
         return;

@@ -13,13 +13,22 @@ export type StopReason =
   /** The token names another user than the one whose commands are kept in storage. Nothing was sent. */
   | { readonly kind: 'user_changed' };
 
+/** Why a session is not there at the moment. `busy`: the server takes no more, or this client was too fast. */
+export type WaitCause = 'lost' | 'draining' | 'busy' | 'token';
+
 export type ConnectionState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'connecting'; readonly gatewayUrl: string }
   | { readonly kind: 'replaying' }
   | { readonly kind: 'snapshot' }
   | { readonly kind: 'live' }
-  | { readonly kind: 'waiting'; readonly retryInMs: number; readonly reason: string }
+  | {
+      readonly kind: 'waiting';
+      readonly retryInMs: number;
+      readonly cause: WaitCause;
+      /** For a log; `cause` is for people. */
+      readonly reason: string;
+    }
   | { readonly kind: 'stopped'; readonly reason: StopReason };
 
 export type Verdict =
@@ -42,14 +51,18 @@ export type Verdict =
 export type Held = {
   readonly id: string;
   readonly code: ErrorCode;
-  /** As the gateway named it. */
-  readonly retryAfterMs?: number;
+  /** As the gateway named it, else as the client chose it. */
+  readonly retryInMs: number;
 };
 
 export type SessionInput =
   | { readonly kind: 'start' }
   | { readonly kind: 'stop' }
-  | { readonly kind: 'opened' }
+  /** `tokenLeftMs`: how long the token that goes with `hello` is good; undefined when it does not say. */
+  | { readonly kind: 'opened'; readonly tokenLeftMs?: number | undefined }
+  /** A renewed token was sent to the gateway. */
+  | { readonly kind: 'reauth_sent'; readonly tokenLeftMs: number | undefined }
+  | { readonly kind: 'reauth_failed' }
   | { readonly kind: 'closed'; readonly closeCode: number; readonly message: string }
   | { readonly kind: 'frame'; readonly frame: ServerFrame }
   | { readonly kind: 'snapshot_done'; readonly snapshotId: number }
@@ -68,6 +81,8 @@ export type SessionEffect =
   | { readonly kind: 'close'; readonly closeCode: number; readonly message: string }
   /** The shell adds the token to `hello`. */
   | { readonly kind: 'send'; readonly frame: ClientFrame }
+  /** Get a new token and send it in `reauth`; answered by `reauth_sent` or `reauth_failed`. */
+  | { readonly kind: 'reauth' }
   /** Strictly after the last applied event, each once. */
   | { readonly kind: 'apply'; readonly events: readonly EventElement[] }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
@@ -91,6 +106,9 @@ export type SessionEffect =
   | { readonly kind: 'state'; readonly state: ConnectionState }
   /** The outbox or the cursor changed: write them to storage. `urgent`: a command was settled or added. */
   | { readonly kind: 'save'; readonly urgent: boolean }
-  | { readonly kind: 'signal'; readonly frame: Extract<ServerFrame, { t: 'typing' | 'presence' | 'error' }> };
+  | {
+      readonly kind: 'signal';
+      readonly frame: Extract<ServerFrame, { t: 'typing' | 'presence' | 'error' | 'draining' }>;
+    };
 
 export type ResumePoint = { readonly cursor?: Cursor; readonly userId?: UserId };

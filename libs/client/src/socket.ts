@@ -8,6 +8,7 @@ import type { TeamId } from '@chat/contracts/ids';
 import { PROTOCOL } from '@chat/contracts/protocol';
 import type { Clock } from './clock.ts';
 import type { SessionInput } from './session-types.ts';
+import { tokenLeftMs } from './token-left.ts';
 
 /** The part of the standard WebSocket that is used. */
 export type SocketLike = {
@@ -52,7 +53,9 @@ export const createSocketShell = ({ teamId, getToken, openSocket, clock, dispatc
       dispatch({ kind: 'closed', closeCode, message });
     };
     opened.addEventListener('open', () => {
-      if (isCurrent()) dispatch({ kind: 'opened' });
+      if (!isCurrent()) return;
+      const leftMs = token === undefined ? undefined : tokenLeftMs(token, clock.nowMs());
+      dispatch({ kind: 'opened', tokenLeftMs: leftMs });
     });
     opened.addEventListener('message', (event: { data: unknown }) => {
       if (!isCurrent()) return;
@@ -95,9 +98,25 @@ export const createSocketShell = ({ teamId, getToken, openSocket, clock, dispatc
     }
   };
 
+  const reauth = async (): Promise<void> => {
+    const mine = generation;
+    try {
+      const fetched = await getToken({ renew: true });
+      if (mine !== generation) return;
+      token = fetched;
+      socket?.send(JSON.stringify({ t: 'reauth', token } satisfies ClientFrame));
+      dispatch({ kind: 'reauth_sent', tokenLeftMs: tokenLeftMs(token, clock.nowMs()) });
+    } catch {
+      // A session that ended meanwhile has got its token by itself, or waits to.
+      if (mine === generation) dispatch({ kind: 'reauth_failed' });
+    }
+  };
+
   return {
     open: (gatewayUrl: string, renew: boolean): void => void open(gatewayUrl, renew),
     close: abandon,
+    /** Gets a new token and sends it, if the socket is still the same one then. */
+    reauth: (): void => void reauth(),
     send: (frame: ClientFrame): void => {
       const full = frame.t === 'hello' && token !== undefined ? { ...frame, token } : frame;
       socket?.send(JSON.stringify(full));

@@ -48,6 +48,8 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
   let refreshSeq = 0;
   let refreshing: Promise<void> | undefined;
   const repairing = new Set<ChannelId>();
+  /** Channels whose newest page was asked for and has not come; what a stop cut off is read after the next start. */
+  const unread = new Set<ChannelId>();
 
   /** Asks until there is an answer that counts. */
   const persist = async <T>(
@@ -74,10 +76,12 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
     answer.ok ? (answer.value as { epoch: string }).epoch !== epoch : answer.error.code === 'EPOCH_CHANGED';
 
   const loadNewest = async (channelId: ChannelId, signal: AbortSignal): Promise<LoadResult> => {
+    unread.add(channelId);
     const answer = await persist(signal, () =>
       api.messages(channelId, { limit: PAGE_DEFAULT_COUNT }, point(), signal),
     );
     if (!answer) return { ok: true };
+    unread.delete(channelId);
     if (!answer.ok) return { ok: false, error: answer.error };
     news.messages(store.mergeMessages(channelId, answer.value));
     news.changed();
@@ -118,8 +122,19 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
         news.changed();
         await loadOpen(signal);
       }
-      if (refreshSeq === wanted) refreshSeq = 0;
+      // Cut off by a stop, it stays owed: the next start reads it.
+      if (refreshSeq === wanted && !signal.aborted) refreshSeq = 0;
     }
+  };
+
+  const refresh = (seq: number): void => {
+    refreshSeq = Math.max(refreshSeq, seq);
+    if (refreshSeq === 0) return;
+    refreshing ??= refreshOnce().finally(() => {
+      refreshing = undefined;
+      // A start that came while the old run was ending found it running.
+      if (!life.signal.aborted) refresh(0);
+    });
   };
 
   const repair = async (channelId: ChannelId, hole: Hole): Promise<void> => {
@@ -178,16 +193,19 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
 
   return {
     start: (): void => {
-      if (life.signal.aborted) life = new AbortController();
+      if (!life.signal.aborted) return;
+      life = new AbortController();
+      const owed = store.openChannelIds().filter((channelId) => unread.has(channelId));
+      unread.clear();
+      for (const channelId of owed) void loadNewest(channelId, life.signal);
+      repairHoles();
+      refresh(0);
     },
     stop: (): void => life.abort(),
     snapshot: (snapshotId: number, epoch: string, head: number): void =>
       void snapshot(snapshotId, epoch, head),
     /** The channel list as of at least `seq`; calls that come meanwhile are joined. */
-    refresh: (seq: number): void => {
-      refreshSeq = Math.max(refreshSeq, seq);
-      refreshing ??= refreshOnce().finally(() => (refreshing = undefined));
-    },
+    refresh,
     repairHoles,
     hasHoles: (): boolean => repairing.size > 0,
     resolve: (id: string): void => void resolve(id),
