@@ -140,10 +140,33 @@ export const allMutants: readonly Mutant[] = [
         file: 'apps/writer/src/relay/relay.ts',
         app: 'writer',
         find: '      const chunk = await nextChunk(at + 1);\n',
-        replace: `      const rows = await nextChunk(at + 1);
-      const chunk = rows.map((event, i) =>
-        i === 0 && rows[1] ? { ...event, subject: rows[1].subject, payload: rows[1].payload } : event,
-      );
+        replace: '      const chunk = skipFirst(await nextChunk(at + 1));\n',
+      },
+      {
+        file: 'apps/writer/src/relay/relay.ts',
+        app: 'writer',
+        find: '    burst(events, (result) => {\n',
+        replace: '    burst(skipFirst(events), (result) => {\n',
+      },
+      {
+        file: 'apps/writer/src/relay/relay.ts',
+        app: 'writer',
+        find: '    round += 1;\n',
+        replace: '    round += 1;\n    isSkipDue = true;\n',
+      },
+      {
+        file: 'apps/writer/src/relay/relay.ts',
+        app: 'writer',
+        find: '/** Event n expects n − 1. */\n',
+        replace: `let isSkipDue = false;
+const skipFirst = (events: readonly RelayEvent[]): readonly RelayEvent[] => {
+  const [first, second] = events;
+  if (!isSkipDue || !first || !second) return events;
+  isSkipDue = false;
+  return [{ ...first, subject: second.subject, payload: second.payload }, ...events.slice(1)];
+};
+
+/** Event n expects n − 1. */
 `,
       },
     ],
@@ -154,6 +177,12 @@ export const allMutants: readonly Mutant[] = [
     about: 'A writer that woke up commits although another owns the partition.',
     nemesis: 'pause-writer',
     patches: [
+      {
+        file: 'apps/writer/src/lease/lease-keeper.ts',
+        app: 'writer',
+        find: '      if (owned.get(p) === ownerEpoch) continue;\n',
+        replace: '      if (owned.get(p) === ownerEpoch || held.has(p)) continue;\n',
+      },
       {
         file: writeSide,
         app: 'writer',

@@ -7,7 +7,8 @@ import { processesOf } from './kill.ts';
 
 /** In turn; the end of the nemesis cuts the last one short. */
 const PAUSES_MS = [2_000, 10_000, 40_000] as const;
-const BETWEEN_MS = 5_000;
+/** Short, so that nine seconds of CI hold a pause that outlasts the lease (4 s). */
+const BETWEEN_MS = 1_000;
 
 /** `T` while it is stopped. */
 const stateOf = (pid: number): string => {
