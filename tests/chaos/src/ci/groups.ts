@@ -13,6 +13,9 @@ export const groups = {
     'partition-projector-postgres',
     'partition-api-nats',
   ],
+  cluster: ['nats-leader-kill', 'nats-two-of-three', 'nats-all-three'],
+  'standby-sync': ['postgres-promote-sync'],
+  'standby-async': ['postgres-promote-async'],
   links: ['latency-100', 'latency-2000', 'resets', 'loss'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
