@@ -93,6 +93,19 @@ describe('the command entry', () => {
     expectRefusal(answer, 'MSG_TEXT_INVALID');
   });
 
+  it('refuses a user who sends too fast, says when to come again, and nobody else', async () => {
+    const team = await makeTeam();
+    const answers = await Promise.all(Array.from({ length: 70 }, () => say('bob', team, 'fast')));
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(refused.length).toBeGreaterThanOrEqual(5);
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(70 - refused.length);
+    expectRefusal(refused[0]!, 'RATE_LIMITED');
+    expect(refused[0]!.body.retryAfterMs).toBeGreaterThan(0);
+    expect((await say('alice', team, 'slow')).status).toBe(201);
+    const metrics = await (await fetch(stack.metricsUrl('api-1'))).text();
+    expect(metrics).toContain(`chat_limit_refusals_total{limit="messages"} ${refused.length}`);
+  });
+
   it('gives every text back as it was sent, or refuses it', async () => {
     const team = await makeTeam();
     const texts = [

@@ -18,6 +18,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
 import { authenticate, registerTokens } from './auth/authenticate.ts';
 import { devTokenRoute } from './auth/dev-token-route.ts';
+import { createMessageGate } from './commands/message-gate.ts';
 import { createCommandEntry } from './commands/command-entry.ts';
 import { commandRoutes } from './commands/command-routes.ts';
 import { createEpochs } from './commands/epochs.ts';
@@ -168,6 +169,7 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
     tracer: deps.tracer,
   });
   const position = createReadPosition({ readModel, epochs, maxWaitMs: config.MIN_SEQ_WAIT_MS, log });
+  const takeMessage = createMessageGate(config, deps.metrics);
   const makeTeamId = createTeamIdMaker(config.TEAM_ID_SECRET, config.PARTITIONS);
   await registerTokens(app, verifier);
   await app.register(async (scope) => {
@@ -176,7 +178,7 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
       route.schema = { ...route.schema, security: [{ bearer: [] }] };
     });
     authenticated.addHook('onRequest', authenticate);
-    commandRoutes(authenticated, { entry, epochs, makeTeamId, parseTeam });
+    commandRoutes(authenticated, { entry, epochs, makeTeamId, parseTeam, takeMessage });
     readRoutes(authenticated, { readModel, position, parseTeam });
   });
   await openApiRoutes(app);

@@ -50,6 +50,9 @@ const shape = {
     max: 65_536,
     doc: 'more are refused: OVERLOADED',
   }),
+  MESSAGE_BURST_COUNT: int({ default: 20, min: 1, doc: 'messages of a user within MESSAGE_BURST_MS' }),
+  MESSAGE_BURST_MS: durationMs({ default: 10_000, doc: 'time in which the burst is refilled' }),
+  MESSAGE_SUSTAINED_COUNT: int({ default: 100, min: 1, doc: 'messages of a user within a minute' }),
   MIN_SEQ_WAIT_MS: durationMs({ default: 2_000, doc: 'how long a read waits for its minSeq' }),
 } as const;
 

@@ -28,7 +28,7 @@ import { createDeliveryTraces } from './feed/delivery-traces.ts';
 import { Partition } from './feed/partition.ts';
 import { createPartitionFeed } from './feed/partition-feed.ts';
 import { createLimitViolators } from './limits/limit-violators.ts';
-import { createMessageLimit } from './limits/message-limit.ts';
+import { createMessageLimit } from '@chat/platform/limits/message-limit';
 import { createLoadMembership } from './membership/load-membership.ts';
 import { createMembersPositions } from './membership/members-position.ts';
 import { createStats, publishGatewayMetrics } from './metrics/gateway-metrics.ts';

@@ -103,6 +103,7 @@ const environment = {
     HEARTBEAT_MS: '1000',
     DRAIN_GRACE_MS: '500',
   },
+  api: { MESSAGE_BURST_COUNT: '1000000', MESSAGE_SUSTAINED_COUNT: '1000000' },
 } as const;
 
 /** Prints the last lines of every process when a test of the file fails. */

@@ -32,6 +32,8 @@ export type CommandRoutesDeps = {
   readonly epochs: Epochs;
   readonly makeTeamId: TeamIdMaker;
   readonly parseTeam: TeamParser;
+  /** Of messages: 0 takes one, else how long the user must wait for the next. */
+  readonly takeMessage: (userId: UserId) => number;
 };
 
 type Persisted = Extract<EntryResult, { kind: 'persisted' }>;
@@ -44,7 +46,7 @@ type Input = {
 };
 
 export const commandRoutes = (app: App, deps: CommandRoutesDeps): void => {
-  const { entry, epochs, makeTeamId, parseTeam } = deps;
+  const { entry, epochs, makeTeamId, parseTeam, takeMessage } = deps;
 
   /** Parses, submits and answers; `show` makes the body of a persisted one. */
   const answer = async (
@@ -57,6 +59,8 @@ export const commandRoutes = (app: App, deps: CommandRoutesDeps): void => {
     const parsed = parseCommand(name, data);
     if (!parsed.ok) return refuse(reply, parsed);
     if (!teamId) return refuse(reply, { code: 'TEAM_NOT_FOUND' });
+    const retryAfterMs = parsed.wish.name === 'message.send' ? takeMessage(actor) : 0;
+    if (retryAfterMs > 0) return refuse(reply, { code: 'RATE_LIMITED', retryAfterMs });
     // Asked before anything is stored: afterwards there must be nothing left that can fail.
     const epoch = await epochs.of(partitionOf(teamId));
     const { dataJson, wish } = parsed;

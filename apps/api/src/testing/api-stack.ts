@@ -16,7 +16,15 @@ export const useStack = (): void => {
       gateways: 0,
       partitions: 2,
       fsync: false,
-      env: { api: { COMMAND_WAIT_MS: '1500', MIN_SEQ_WAIT_MS: '500', GATEWAY_URLS: 'ws://127.0.0.1:7777' } },
+      env: {
+        api: {
+          COMMAND_WAIT_MS: '1500',
+          MIN_SEQ_WAIT_MS: '500',
+          GATEWAY_URLS: 'ws://127.0.0.1:7777',
+          MESSAGE_BURST_COUNT: '60',
+          MESSAGE_SUSTAINED_COUNT: '1000',
+        },
+      },
     });
   }, 120_000);
   afterAll(() => stack?.[Symbol.asyncDispose]());

@@ -16,7 +16,7 @@ import { commandHash } from '@chat/platform/command-hash';
 import type { Tracer } from '@chat/platform/tracing';
 import { commandKey } from '../feed/event-peek.ts';
 import type { LimitViolators } from '../limits/limit-violators.ts';
-import type { MessageLimit } from '../limits/message-limit.ts';
+import type { MessageLimit } from '@chat/platform/limits/message-limit';
 import type { GatewayStats } from '../metrics/gateway-stats.ts';
 import { rejectedFrame } from '../session/server-frames.ts';
 import type { Session } from '../session/session.ts';

@@ -4,7 +4,7 @@ import { type TeamId, makeTeamId, parseCommandId, parseUserId } from '@chat/cont
 import { evtSubject } from '@chat/contracts/subjects';
 import { commandKey } from '../feed/event-peek.ts';
 import { Partition } from '../feed/partition.ts';
-import { createMessageLimit } from '../limits/message-limit.ts';
+import { createMessageLimit } from '@chat/platform/limits/message-limit';
 import { Session } from '../session/session.ts';
 import type { Socket } from '../uws-server.ts';
 import { newStats } from '../testing/stats.ts';

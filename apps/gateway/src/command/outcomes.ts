@@ -7,7 +7,7 @@
 import { RESEND_AFTER_MS } from '@chat/contracts/limits';
 import { actorOfKey, peekCommandKey, peekHead, peekIsType } from '../feed/event-peek.ts';
 import type { ErrorCode } from '@chat/contracts/errors';
-import type { MessageLimit } from '../limits/message-limit.ts';
+import type { MessageLimit } from '@chat/platform/limits/message-limit';
 import { parseEvent } from '../membership/membership-events.ts';
 import type { GatewayStats } from '../metrics/gateway-stats.ts';
 import { persistedFrame, rejectedFrame } from '../session/server-frames.ts';
