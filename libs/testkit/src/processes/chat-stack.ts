@@ -7,15 +7,17 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDevIssuer } from '@chat/platform/auth/dev-issuer';
 import { type StackLinks, startStackLinks, throughLink } from '../network/stack-links.ts';
 import type { TcpLink } from '../network/tcp-link.ts';
-import { type NatsServer, startNats } from '../servers/nats-server.ts';
+import type { NatsCluster } from '../servers/nats-cluster.ts';
+import type { NatsServer } from '../servers/nats-server.ts';
 import { freePort } from '../servers/ports.ts';
-import { type PostgresServer, startPostgres } from '../servers/postgres-server.ts';
+import type { PostgresPair } from '../servers/postgres-pair.ts';
+import type { PostgresServer } from '../servers/postgres-server.ts';
 import {
   type AppCode,
   type AppEnvironment,
@@ -27,9 +29,10 @@ import {
 import { migrateDatabase } from './migrate-database.ts';
 import { type SeededTeam, type SeedPlan, seedTeam } from './seed-team.ts';
 import { type StackFacts, TOKEN_AUDIENCE, environmentOf } from './stack-environment.ts';
+import { type StackServersOptions, startStackServers } from './stack-servers.ts';
 import { platformPolicy, supervise, type Supervised, type SupervisorEvent } from './supervisor.ts';
 
-export type ChatStackOptions = {
+export type ChatStackOptions = StackServersOptions & {
   readonly gateways?: number;
   readonly writers?: number;
   readonly projectors?: number;
@@ -43,9 +46,6 @@ export type ChatStackOptions = {
   readonly nodeArgs?: Readonly<Partial<Record<AppName, readonly string[]>>>;
   /** Restart what dies, the servers too, after 0.5 s, then slower. */
   readonly supervise?: boolean;
-  /** Default true: PostgreSQL as in production. */
-  readonly fsync?: boolean;
-  readonly postgresSettings?: Readonly<Record<string, string>>;
   /** Every connection between two parts, and of clients to gateways, goes over a link that can fail; see `link`. */
   readonly isProxied?: boolean;
   readonly onEvent?: (event: SupervisorEvent) => void;
@@ -61,10 +61,15 @@ export type ChatStack = {
   readonly apiUrl: string;
   readonly apiUrls: readonly string[];
   readonly databaseUrl: string;
+  /** Of a stack with a cluster: `url` names all its members, with commas between. */
   readonly nats: NatsServer;
+  /** Of a stack started with `nats: 'cluster'`. */
+  readonly natsCluster?: NatsCluster;
   readonly postgres: PostgresServer;
+  /** Of a stack started with `postgresStandby`. */
+  readonly postgresPair?: PostgresPair;
   readonly partitions: number;
-  /** `nats`, `postgres`, `gateway-1`, `gateway-2`, `writer-1`, `projector-1`, `api-1`, … */
+  /** `nats` (`nats-1` to `nats-3` of a cluster), `postgres`, `gateway-1`, `gateway-2`, `writer-1`, `projector-1`, `api-1`, … */
   readonly names: readonly string[];
   readonly pid: (name: string) => number;
   readonly isRunning: (name: string) => boolean;
@@ -204,11 +209,9 @@ const startIn = async (
   const units = new Map<string, Supervised>();
   const apps = new Map<string, AppHandle>();
 
-  const [nats, postgres] = await startServers(folder, options, stopping);
-  for (const [name, server] of [
-    ['nats', nats],
-    ['postgres', postgres],
-  ] as const) {
+  const servers = await startStackServers(folder, options, stopping);
+  const { nats, natsCluster, postgres, postgresPair } = servers;
+  for (const [name, server] of servers.units) {
     const unit = supervise(name, server, policy, options.onEvent);
     units.set(name, unit);
     await unit.start(); // it runs already; from here on it is watched
@@ -232,6 +235,7 @@ const startIn = async (
     logLevel: options.logLevel ?? 'info',
     natsUrl: nats.url,
     natsCredentials: nats.credentials,
+    streamReplicaCount: servers.streamReplicaCount,
     partitionCount: partitions,
     databaseUrl,
     devJwksFile,
@@ -241,7 +245,13 @@ const startIn = async (
     gatewayUrls,
     allowedOrigins: apiUrls,
   };
-  await migrateDatabase({ databaseUrl, partitionCount: partitions, from });
+  const migrationArgs = options.nodeArgs?.writer;
+  await migrateDatabase({
+    databaseUrl,
+    partitionCount: partitions,
+    from,
+    ...(migrationArgs ? { nodeArgs: migrationArgs } : {}),
+  });
   for (const process of planned) {
     const { app, name, port, healthPort, metricsPort } = process;
     const own = { app, instance: name, healthPort, metricsPort, port };
@@ -285,7 +295,9 @@ const startIn = async (
     apiUrls,
     databaseUrl,
     nats,
+    ...(natsCluster ? { natsCluster } : {}),
     postgres,
+    ...(postgresPair ? { postgresPair } : {}),
     partitions,
     names: [...units.keys()],
     pid: (name) => unit(name).pid,
@@ -313,25 +325,4 @@ const startIn = async (
     stopAll,
     [Symbol.asyncDispose]: stopAll,
   };
-};
-
-const startServers = async (
-  folder: string,
-  options: ChatStackOptions,
-  stopping: (() => Promise<void>)[],
-): Promise<readonly [NatsServer, PostgresServer]> => {
-  await mkdir(join(folder, 'nats'));
-  const results = await Promise.allSettled([
-    startNats({ dataDir: join(folder, 'nats') }),
-    startPostgres({
-      dataDir: join(folder, 'postgres/data'),
-      fsync: options.fsync ?? true,
-      ...(options.postgresSettings ? { settings: options.postgresSettings } : {}),
-    }),
-  ]);
-  for (const result of results) if (result.status === 'fulfilled') stopping.push(result.value.stop);
-  const [nats, postgres] = results;
-  if (nats.status === 'rejected') throw nats.reason;
-  if (postgres.status === 'rejected') throw postgres.reason;
-  return [nats.value, postgres.value];
 };

@@ -11,6 +11,8 @@ export type StackFacts = {
   readonly logLevel: string;
   readonly natsUrl: string;
   readonly natsCredentials: NatsCredentialsByRole;
+  /** Default 1. */
+  readonly streamReplicaCount?: number;
   readonly partitionCount: number;
   readonly databaseUrl: string;
   /** JWKS file of the development issuer, and its private key (api only). */
@@ -56,6 +58,7 @@ export const environmentOf = (stack: StackFacts, own: ProcessFacts): AppEnvironm
     METRICS_PORT: String(own.metricsPort),
   };
   const tokens = { JWT_AUDIENCE: TOKEN_AUDIENCE, DEV_JWT_JWKS: stack.devJwksFile };
+  const replicas = { STREAM_REPLICAS: String(stack.streamReplicaCount ?? 1) };
   const origins = { ALLOWED_ORIGINS: stack.allowedOrigins.join(',') };
   const store = {
     DATABASE_URL: stack.databaseUrl,
@@ -64,11 +67,11 @@ export const environmentOf = (stack: StackFacts, own: ProcessFacts): AppEnvironm
   };
   switch (own.app) {
     case 'gateway':
-      return { ...common, ...tokens, ...origins, WS_HOST: HOST, WS_PORT: String(own.port) };
+      return { ...common, ...tokens, ...origins, ...replicas, WS_HOST: HOST, WS_PORT: String(own.port) };
     case 'writer':
-      return { ...common, DATABASE_URL: stack.databaseUrl };
+      return { ...common, ...replicas, DATABASE_URL: stack.databaseUrl };
     case 'projector':
-      return { ...common, ...store };
+      return { ...common, ...store, ...replicas };
     case 'api':
       return {
         ...common,

@@ -6,7 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { type NatsConnection, connect } from '@nats-io/transport-node';
 import { findNatsServer, type Say } from './nats-binary.ts';
 import {
   type NatsCredentialsByRole,
@@ -112,7 +112,9 @@ export const startNatsCluster = async (options: NatsClusterOptions): Promise<Nat
       if (!(error instanceof ServerFault) || attempt === START_TRY_COUNT) throw error;
     }
   }
-  const withManager = async <T>(use: (jsm: JetStreamManager) => Promise<T>): Promise<T> => {
+  const withManager = async <T>(
+    use: (jsm: JetStreamManager, nc: NatsConnection) => Promise<T>,
+  ): Promise<T> => {
     const running = members.filter(({ server }) => server.isRunning()).map(({ server }) => server.url);
     if (running.length === 0) throw new Error('no member of the NATS cluster runs');
     const { user, password } = credentials.ops;
@@ -125,7 +127,7 @@ export const startNatsCluster = async (options: NatsClusterOptions): Promise<Nat
       ignoreClusterUpdates: true,
     });
     try {
-      return await use(await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS, checkAPI: false }));
+      return await use(await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS, checkAPI: false }), nc);
     } finally {
       await nc.close();
     }
@@ -155,8 +157,8 @@ export const startNatsCluster = async (options: NatsClusterOptions): Promise<Nat
     credentials,
     placement,
     stepDown: (stream) =>
-      withManager(async (jsm) => {
-        const response = await jsm.nc.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, '', {
+      withManager(async (_jsm, nc) => {
+        const response = await nc.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, '', {
           timeout: REQUEST_TIMEOUT_MS,
         });
         const { error } = response.json<{ error?: { description: string } }>();
