@@ -18,5 +18,7 @@ export const EPOCH_METADATA_KEY = 'epoch';
 
 export const HEADER_MSG_ID = 'Nats-Msg-Id';
 export const HEADER_EXPECTED_LAST_SEQ = 'Nats-Expected-Last-Sequence';
+/** On every event in EVT but the last of its command: a stream that ends with such a one ends in the middle of a command. */
+export const HEADER_MORE_OF_COMMAND = 'Chat-More';
 /** JetStream error code of a refused append: `wrong last sequence: N`. */
 export const ERR_WRONG_LAST_SEQUENCE = 10071;

@@ -136,6 +136,7 @@ const addEvents = (
     const dataJson = JSON.stringify(event.data);
     const payload = plan.addEvent(part, command, type, scope, at, channelId, channelSeq, dataJson);
     if (first === '') first = payload;
+    if (event !== events.at(-1)) part.events.at(-1)!.hasMore = true;
     state = applyEvent(plan, state, command.teamId, event, seq);
   }
   if (state && !team) context.teams.put(state);

@@ -3,12 +3,15 @@
  * and the write state, by the same `evolve` and the same `commit_batch` as a batch, ADOPT_CHUNK_COUNT events a
  * transaction. A crash between two transactions goes on where it stopped. The position in CMD stays: commands
  * after it are read again and found decided.
+ *
+ * A command is adopted whole or not at all: a stream that ends in the middle of one (its writer died while it relayed) is
+ * not adopted, since its other events went with the database, and what its id was given would be half of it for ever.
  */
 
 import type { EventElement } from '@chat/contracts/events';
 import { type TeamId, parseTeamId } from '@chat/contracts/ids';
 import { type Scope, parseEvtSubject } from '@chat/contracts/subjects';
-import { evtStream } from '@chat/contracts/streams';
+import { HEADER_MORE_OF_COMMAND, evtStream } from '@chat/contracts/streams';
 import { Fault } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { DraftEvent } from '@chat/domain/team';
@@ -49,6 +52,11 @@ export class NotAdoptableFault extends Fault {
 /** Adopts up to `streamSeq` and answers the new next_id. */
 export const adopt = async (deps: AdoptDeps, row: PartitionRow, streamSeq: number): Promise<number> => {
   let nextId = row.nextId;
+  const last = await deps.streams.message(evtStream(row.p), streamSeq);
+  if (last && last.header(HEADER_MORE_OF_COMMAND) !== '')
+    throw new NotAdoptableFault(
+      `the stream ends with event ${streamSeq}, in the middle of a command: discard`,
+    );
   while (nextId <= streamSeq) {
     const to = Math.min(streamSeq, nextId + ADOPT_CHUNK_COUNT - 1);
     await adoptChunk(deps, row, nextId, await readChunk(deps.streams, row.p, nextId, to));

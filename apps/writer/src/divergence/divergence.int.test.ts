@@ -1,3 +1,4 @@
+import { headers as createHeaders } from '@nats-io/nats-core';
 import { expect, it, vi } from 'vitest';
 import { ensureCmdStream } from '@chat/platform/nats/streams';
 import { makeCommand, newTeamId } from '../testing/commands.ts';
@@ -176,6 +177,83 @@ it('PostgreSQL restored to an older state while EVT stays: the events are adopte
   const withoutAt = (state: unknown): unknown =>
     JSON.parse(JSON.stringify(state), (key, value: unknown) => (key === 'last_at' ? 0 : value));
   expect(withoutAt(after)).toEqual(withoutAt(before));
+});
+
+it('a stream that ends in the middle of a command is not adopted; discarding it, the command is decided again, whole', async () => {
+  const rig = await createRig();
+  const writer = await rig.startWriter();
+  const teamId = newTeamId(0);
+  await rig.createTeam(teamId, 'alice');
+  await rig.consistent(0);
+  const restore = await takeBackup(rig);
+  const channel = makeCommand(teamId, 'alice', 'channel.create', { kind: 'public', name: 'half' });
+  await rig.expectPersisted(channel);
+  const whole = await rig.consistent(0);
+  const wholeState = await stateOf(rig);
+  await writer.stop();
+  await restore();
+  const { config, state } = await rig.ops.jsm.streams.info('EVT_0');
+  const kept = await Promise.all(
+    Array.from({ length: state.last_seq - 1 }, (_, i) =>
+      rig.ops.jsm.streams.getMessage('EVT_0', { seq: i + 1 }),
+    ),
+  );
+  // As when the writer died between two events of the command.
+  await rig.ops.jsm.streams.delete('EVT_0');
+  await rig.ops.jsm.streams.add(config);
+  const { js, jsm } = await rig.connect('writer');
+  for (const message of kept) {
+    const headers = createHeaders();
+    if (message!.header.get('Chat-More') !== '') headers.set('Chat-More', message!.header.get('Chat-More'));
+    await js.publish(message!.subject, message!.data, { headers });
+  }
+  await rig.startWriter({ instanceId: 'w2' });
+  const halted = await eventually('halted', async () => {
+    const [row] = await rig.query<{ halted: string | null }>('SELECT halted FROM partition');
+    return row?.halted ?? undefined;
+  });
+  expect(halted).toMatch(/in the middle of a command/);
+  const deps = { databaseUrl: rig.databaseUrl, streams: createWriterStreams(jsm, { replicas: 1 }) };
+  expect(await discard(deps, 0)).toMatchObject({ ok: true });
+  expect(await rig.outcome(channel)).toMatchObject({ kind: 'persisted' });
+  const typesOf = (log: typeof whole) =>
+    log.map((row) => [row.scope, row.element.type, row.element.commandId]);
+  expect(typesOf(await rig.consistent(0))).toEqual(typesOf(whole));
+  const withoutTimes = (state: unknown): unknown =>
+    JSON.parse(JSON.stringify({ ...(state as object), log: [] }), (key, value: unknown) =>
+      key === 'last_at' ? 0 : value,
+    );
+  expect(withoutTimes(await stateOf(rig))).toEqual(withoutTimes(wholeState));
+});
+
+it('the mark of an unfinished command is the same when its events are relayed again from the log', async () => {
+  const rig = await createRig();
+  await rig.startWriter();
+  const teamId = newTeamId(0);
+  const channelId = await rig.createTeam(teamId, 'alice');
+  const send = makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'one' });
+  await rig.expectPersisted(send);
+  // Its id again with another body: a fact with the same id, and no part of the command.
+  const misuse = makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'two' }, send.id);
+  expect(await rig.perform(misuse)).toMatchObject({ kind: 'rejected' });
+  const log = await rig.consistent(0);
+  const marks = (): Promise<readonly boolean[]> =>
+    Promise.all(
+      log.map(async (row) => {
+        const message = await rig.ops.jsm.streams.getMessage('EVT_0', { seq: row.id });
+        return message!.header.get('Chat-More') !== '';
+      }),
+    );
+  const isMore = log.map(
+    (row, i) => i + 1 < log.length && log[i + 1]!.element.commandId === row.element.commandId,
+  );
+  isMore[log.length - 2] = false;
+  expect(isMore).toContain(true);
+  expect(await marks()).toEqual(isMore);
+  await rig.ops.jsm.streams.delete('EVT_0');
+  await rig.consistent(0);
+  await eventually('relayed again', async () => (await rig.streamEvents(0)).length === log.length);
+  expect(await marks()).toEqual(isMore);
 });
 
 it('a diverged partition is halted with its reason, nothing is written, and who asks is told', async () => {

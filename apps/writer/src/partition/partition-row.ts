@@ -74,7 +74,14 @@ type EventRow = {
   readonly team_id: string;
   readonly scope: string;
   readonly payload: string;
+  readonly has_more: boolean;
 };
+
+/** The misuse of a spent id is an event of its own, though it carries the id. */
+const readEventsText = `
+SELECT e.id, e.team_id, e.scope, e.payload, EXISTS (SELECT 1 FROM event_log n WHERE n.p = e.p AND n.id = e.id + 1
+  AND n.team_id = e.team_id AND n.command_id = e.command_id AND n.type <> 'command.rejected') AS has_more
+FROM event_log e WHERE e.p = $1 AND e.id BETWEEN $2 AND $3 ORDER BY e.id`;
 
 /** Rows of the event log as the relay sends them, ascending. */
 export const readEventRows = async (
@@ -85,13 +92,14 @@ export const readEventRows = async (
 ): Promise<readonly RelayEvent[]> => {
   const rows = await query<EventRow>({
     name: 'read_event_rows',
-    text: 'SELECT id, team_id, scope, payload FROM event_log WHERE p = $1 AND id BETWEEN $2 AND $3 ORDER BY id',
+    text: readEventsText,
     values: [p, from, to],
   });
   return rows.map((row) => ({
     seq: Number(row.id),
     subject: `evt.${p}.${row.team_id}.${row.scope}`,
     payload: row.payload,
+    ...(row.has_more ? { hasMore: true } : {}),
   }));
 };
 

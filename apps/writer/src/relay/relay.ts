@@ -31,6 +31,8 @@ export type RelayEvent = {
   readonly seq: number;
   readonly subject: string;
   readonly payload: string;
+  /** Other events of its command follow it. */
+  hasMore?: boolean;
   /** Of its command; the span of the relay is made when it is sent first. */
   readonly trace?: TraceSpan;
   relaySpan?: TraceSpan;
@@ -38,9 +40,9 @@ export type RelayEvent = {
 
 /** Event n expects n − 1. */
 const headersOf = (event: RelayEvent): EncodedHeaders => {
-  if (event.trace === undefined) return expectedLastSeqHeader(event.seq - 1);
+  if (event.trace === undefined) return expectedLastSeqHeader(event.seq - 1, undefined, event.hasMore);
   event.relaySpan ??= event.trace.child('writer.relay', { 'chat.seq': event.seq });
-  return expectedLastSeqHeader(event.seq - 1, event.relaySpan.traceparent);
+  return expectedLastSeqHeader(event.seq - 1, event.relaySpan.traceparent, event.hasMore);
 };
 
 export type RelayDeps = {

@@ -5,7 +5,7 @@
  * `raw-headers.int.test.ts` pins it.
  */
 
-import { HEADER_EXPECTED_LAST_SEQ, HEADER_MSG_ID } from '@chat/contracts/streams';
+import { HEADER_EXPECTED_LAST_SEQ, HEADER_MORE_OF_COMMAND, HEADER_MSG_ID } from '@chat/contracts/streams';
 import type { MsgHdrs } from '@nats-io/nats-core';
 import { HEADER_TRACEPARENT } from '../tracing.ts';
 
@@ -42,8 +42,15 @@ export const msgIdHeader = (id: string, traceparent?: string): RawHeaders =>
     Buffer.from(`NATS/1.0\r\n${HEADER_MSG_ID}: ${id}\r\n${traceLine(traceparent)}\r\n`, 'latin1'),
   );
 
-/** `Nats-Expected-Last-Sequence`: the append is refused (10071) unless the stream's last sequence is `seq`. */
-export const expectedLastSeqHeader = (seq: number, traceparent?: string): RawHeaders =>
-  new RawHeaders(
-    Buffer.from(`NATS/1.0\r\n${HEADER_EXPECTED_LAST_SEQ}: ${seq}\r\n${traceLine(traceparent)}\r\n`, 'latin1'),
+/**
+ * `Nats-Expected-Last-Sequence`: the append is refused (10071) unless the stream's last sequence is `seq`. `hasMore`: other
+ * events of its command follow.
+ */
+export const expectedLastSeqHeader = (seq: number, traceparent?: string, hasMore = false): RawHeaders => {
+  const lines = `${hasMore ? moreLine : ''}${traceLine(traceparent)}`;
+  return new RawHeaders(
+    Buffer.from(`NATS/1.0\r\n${HEADER_EXPECTED_LAST_SEQ}: ${seq}\r\n${lines}\r\n`, 'latin1'),
   );
+};
+
+const moreLine = `${HEADER_MORE_OF_COMMAND}: 1\r\n`;
