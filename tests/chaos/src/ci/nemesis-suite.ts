@@ -14,6 +14,8 @@ import { type GroupName, groups } from './groups.ts';
 
 /** Faults; a round with its teams, recovery and checks takes about ten more. */
 const SECONDS = 6;
+/** 2 s, then the rest at a stretch: longer than a writer's lease of 4 s. */
+const PAUSES_SECONDS = 10;
 const RATE = 150;
 /** A recovery of 30 s (I5) is what the long form holds the system to, on a machine of its own. */
 const RECOVERY_MAX_MS = 60_000;
@@ -26,6 +28,7 @@ const DAY_MS = 24 * 3_600_000;
 const seedOfToday = (): number => Number(process.env.CHAOS_SEED ?? Math.floor(Date.now() / DAY_MS));
 
 export const nemesisSuite = (group: GroupName): void => {
+  const seconds = group === 'pauses' ? PAUSES_SECONDS : SECONDS;
   const nemeses = groups[group].map((name): Nemesis => {
     const nemesis = findNemesis(name);
     if (!nemesis) throw new Error(`no nemesis ${name}`);
@@ -58,7 +61,7 @@ export const nemesisSuite = (group: GroupName): void => {
           const judged = await runRound({
             system,
             nemesis,
-            seconds: SECONDS,
+            seconds,
             seed,
             rate: RATE,
             recoveryMaxMs: RECOVERY_MAX_MS,
@@ -68,7 +71,7 @@ export const nemesisSuite = (group: GroupName): void => {
           if (verdict.kind === 'pass') return;
           isKept = true;
           const report = await writeReport(judged, own);
-          const again = `npm run chaos -- --nemesis ${nemesis.name} --seconds ${SECONDS} --rate ${RATE} --seed ${seed}`;
+          const again = `npm run chaos -- --nemesis ${nemesis.name} --seconds ${seconds} --rate ${RATE} --seed ${seed}`;
           const text = [
             ...verdict.reasons,
             describeViolations(verdict.violations),
