@@ -4,6 +4,7 @@ import type { Mutant } from './mutant.ts';
 
 const commandQueue = 'apps/gateway/src/command/command-queue.ts';
 const decideBatch = 'apps/writer/src/batch/decide-batch.ts';
+const relay = 'apps/writer/src/relay/relay.ts';
 const writeSide = 'apps/writer/src/migrations/0001-write-side.ts';
 
 export const allMutants: readonly Mutant[] = [
@@ -137,25 +138,25 @@ export const allMutants: readonly Mutant[] = [
     nemesis: 'kill-nats',
     patches: [
       {
-        file: 'apps/writer/src/relay/relay.ts',
+        file: relay,
         app: 'writer',
         find: '      const chunk = await nextChunk(at + 1);\n',
         replace: '      const chunk = skipFirst(await nextChunk(at + 1));\n',
       },
       {
-        file: 'apps/writer/src/relay/relay.ts',
+        file: relay,
         app: 'writer',
         find: '    burst(events, (result) => {\n',
         replace: '    burst(skipFirst(events), (result) => {\n',
       },
       {
-        file: 'apps/writer/src/relay/relay.ts',
+        file: relay,
         app: 'writer',
         find: '    round += 1;\n',
         replace: '    round += 1;\n    isSkipDue = true;\n',
       },
       {
-        file: 'apps/writer/src/relay/relay.ts',
+        file: relay,
         app: 'writer',
         find: '/** Event n expects n − 1. */\n',
         replace: `let isSkipDue = false;
@@ -174,7 +175,8 @@ const skipFirst = (events: readonly RelayEvent[]): readonly RelayEvent[] => {
   },
   {
     name: 'commit-not-fenced',
-    about: 'A writer that woke up commits although another owns the partition.',
+    about:
+      'A writer that woke up commits although another owns the partition (every second line of defence is off too: keys, the look at the lease, the look at the stream).',
     nemesis: 'pause-writer',
     patches: [
       {
@@ -188,6 +190,19 @@ const skipFirst = (events: readonly RelayEvent[]): readonly RelayEvent[] => {
         app: 'writer',
         find: 'WHERE t.p = u.p AND t.owner = a_owner AND t.owner_epoch = u.owner_epoch AND t.next_id = u.expected\n    AND t.halted IS NULL;',
         replace: 'WHERE t.p = u.p AND t.halted IS NULL;',
+      },
+      {
+        file: relay,
+        app: 'writer',
+        find: '      if (at > committed) deps.onAhead(at, committed);\n',
+        replace: '',
+      },
+      {
+        file: writeSide,
+        app: 'writer',
+        find: '  SELECT * FROM unnest(c_p, c_team, c_command, c_actor, c_hash, c_event, c_seq, c_code);',
+        replace:
+          '  SELECT * FROM unnest(c_p, c_team, c_command, c_actor, c_hash, c_event, c_seq, c_code) ON CONFLICT DO NOTHING;',
       },
       {
         file: writeSide,
