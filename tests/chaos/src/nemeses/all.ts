@@ -4,6 +4,7 @@ import type { Nemesis } from '../nemesis.ts';
 import { clockSteps } from './clock/clock-steps.ts';
 import { natsClusterNemeses } from './infra/nats-cluster.ts';
 import { networkNemeses } from './infra/network.ts';
+import { postgresBusyNemeses } from './infra/postgres-busy.ts';
 import { postgresPromoteNemeses } from './infra/postgres-promote.ts';
 import { killNemeses } from './kill.ts';
 import { pauseNemeses } from './pause.ts';
@@ -20,6 +21,7 @@ export const allNemeses: readonly Nemesis[] = [
   clockSteps,
   ...networkNemeses,
   ...natsClusterNemeses,
+  ...postgresBusyNemeses,
   ...postgresPromoteNemeses,
 ];
 
