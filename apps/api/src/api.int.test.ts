@@ -95,10 +95,12 @@ describe('the command entry', () => {
 
   it('refuses a user who sends too fast, says when to come again, and nobody else', async () => {
     const team = await makeTeam();
-    const answers = await Promise.all(Array.from({ length: 70 }, () => say('bob', team, 'fast')));
+    const answers = await Promise.all(Array.from({ length: 240 }, () => say('bob', team, 'fast')));
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThanOrEqual(5);
-    expect(answers.filter(({ status }) => status === 201)).toHaveLength(70 - refused.length);
+    // On a busy machine the outcome of some comes after the wait: 202.
+    const taken = answers.filter(({ status }) => status === 201 || status === 202);
+    expect(taken).toHaveLength(240 - refused.length);
     expectRefusal(refused[0]!, 'RATE_LIMITED');
     expect(refused[0]!.body.retryAfterMs).toBeGreaterThan(0);
     expect((await say('alice', team, 'slow')).status).toBe(201);
