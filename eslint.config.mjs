@@ -59,7 +59,7 @@ export default tseslint.config(
   {
     // These run in a browser as well, and do no I/O.
     files: ['libs/contracts/src/**/*.ts', 'libs/domain/src/**/*.ts', 'libs/client/src/**/*.ts'],
-    ignores: ['**/*.test.ts'],
+    ignores: ['**/*.test.ts', 'libs/client/src/testing/**'],
     rules: { 'no-restricted-imports': ['error', { patterns: ['node:*'] }] },
   },
   {
