@@ -89,8 +89,12 @@ it('the same id with another body or sender is refused for that sender, and the 
   for (const misuse of [otherBody, otherSender]) {
     expect(await rig.perform(misuse)).toMatchObject({ kind: 'rejected', code: 'MSG_DUPLICATE_SEND' });
   }
-  const rejections = (await rig.consistent(0)).filter((row) => row.element.type === 'command.rejected');
-  expect(rejections.map((row) => [row.scope, row.element.hash])).toEqual([
+  // The misuse is told by the first's outcome, which may be before its own rejection is written.
+  const rejections = async () =>
+    (await rig.consistent(0))
+      .filter((row) => row.element.type === 'command.rejected')
+      .map((row) => [row.scope, row.element.hash]);
+  await expect.poll(rejections, { timeout: 20_000 }).toEqual([
     ['u_alice', otherBody.hash],
     ['u_bob', otherSender.hash],
   ]);

@@ -260,6 +260,11 @@ export const createWriter = (deps: WriterDeps): Writer => {
     waiters,
     query: poolQuery,
     unavailable: supervisor.unavailable,
+    relayedSeq: (p) =>
+      supervisor
+        .openPartitions()
+        .find((open) => open.p === p)
+        ?.relay.ackedSeq(),
     log,
   });
 

@@ -252,7 +252,10 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
       items[0]!.open.carefulCount -= 1;
       deps.poison.forget(items[0]!);
     }
-    for (const outcome of plan.outcomes.values()) recent.put(outcome);
+    // Of a partition that was closed meanwhile nothing is remembered: the next to open it may find a database that
+    // came back without this commit, and must decide its commands again.
+    const isSound = items.every(({ open }) => !open.isClosed);
+    if (isSound) for (const outcome of plan.outcomes.values()) recent.put(outcome);
     if (!waiters.isWaiting()) return;
     for (const outcome of plan.outcomes.values()) waiters.tell(outcome);
     for (const outcome of plan.repeats) waiters.tell(outcome);

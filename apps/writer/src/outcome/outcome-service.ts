@@ -1,8 +1,11 @@
 /**
  * Answers `writer.<p>.outcome` for a partition we own: what became of a command. Order: recent outcomes, then
- * a waiter is registered, and only then the table is asked; so a commit between the two is not missed.
+ * a waiter is registered, and only then the table is asked; so a commit between the two is not missed. It is told
+ * once its event is in the stream: from there it is adopted should the database come back older (an asynchronous
+ * standby that was promoted), so that nobody was told what is then gone.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import type { OutcomeReply, OutcomeRequest } from '@chat/contracts/events';
 import { errorCatalogue } from '@chat/contracts/errors';
@@ -19,6 +22,8 @@ import type { RecentOutcomes } from './recent-outcomes.ts';
 /** Contract of `OutcomeRequest`. */
 export const OUTCOME_WAIT_MAX_MS = 10_000;
 const LOOKUP_GRACE_MS = 1_000;
+/** The relay is a millisecond or two behind the commit. */
+const RELAY_POLL_MS = 2;
 
 export type OutcomeServiceDeps = {
   readonly nc: NatsConnection;
@@ -28,6 +33,8 @@ export type OutcomeServiceDeps = {
   readonly query: <Row>(statement: Statement) => Promise<Row[]>;
   /** Why the partition takes no writes; undefined when it does. */
   readonly unavailable: (p: number) => string | undefined;
+  /** Last event of the partition that its stream is known to hold; undefined while the partition is not open. */
+  readonly relayedSeq: (p: number) => number | undefined;
   readonly log: Logger;
 };
 
@@ -38,9 +45,31 @@ type Asked = OutcomeRequest & { readonly teamId: TeamId; readonly commandId: Com
 export const createOutcomeService = (deps: OutcomeServiceDeps): OutcomeService => {
   const { nc, recent, waiters, query, unavailable, log } = deps;
 
+  const isRelayed = async (p: number, seq: number, untilMs: number): Promise<boolean> => {
+    while ((deps.relayedSeq(p) ?? -1) < seq) {
+      if (performance.now() >= untilMs) return false;
+      await delay(RELAY_POLL_MS);
+    }
+    return true;
+  };
+
+  const noOutcome = (p: number): string => {
+    const reason = unavailable(p);
+    return JSON.stringify(
+      (reason === undefined ? { kind: 'pending' } : { kind: 'unavailable', reason }) satisfies OutcomeReply,
+    );
+  };
+
   const answer = async (p: number, asked: Asked): Promise<string> => {
+    const untilMs = performance.now() + waitMs(asked) + LOOKUP_GRACE_MS;
+    const outcome = await find(p, asked);
+    if (outcome === undefined || !(await isRelayed(p, outcome.seq, untilMs))) return noOutcome(p);
+    return encodeOutcome(asked, outcome);
+  };
+
+  const find = async (p: number, asked: Asked): Promise<Outcome | undefined> => {
     const known = recent.get(outcomeKey(asked.teamId, asked.commandId));
-    if (known) return encodeOutcome(asked, known);
+    if (known) return known;
     let tell!: (outcome: Outcome | undefined) => void;
     const told = new Promise<Outcome | undefined>((resolve) => (tell = resolve));
     const giveUp = waiters.add(asked.teamId, asked.commandId, tell);
@@ -65,12 +94,7 @@ export const createOutcomeService = (deps: OutcomeServiceDeps): OutcomeService =
           isLookedUp = true;
           if (isTimeUp) tell(undefined);
         });
-      const outcome = await told;
-      if (outcome) return encodeOutcome(asked, outcome);
-      const reason = unavailable(p);
-      return JSON.stringify(
-        (reason === undefined ? { kind: 'pending' } : { kind: 'unavailable', reason }) satisfies OutcomeReply,
-      );
+      return await told;
     } finally {
       clearTimeout(timer);
       clearTimeout(lastTimer);

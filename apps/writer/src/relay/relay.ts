@@ -66,6 +66,8 @@ export type Relay = {
   readonly append: (events: readonly RelayEvent[]) => void;
   readonly hasRoom: () => boolean;
   readonly unackedCount: () => number;
+  /** The stream holds everything up to it. */
+  readonly ackedSeq: () => number;
   /** How long the oldest of them waits; 0 without any. */
   readonly oldestUnackedMs: () => number;
   /** The connection broke or the like: asks the stream where it stands, and repairs. */
@@ -239,6 +241,7 @@ export const createRelay = (deps: RelayDeps, committedSeq: number, streamSeq: nu
     },
     hasRoom,
     unackedCount: () => committed - acked,
+    ackedSeq: () => acked,
     oldestUnackedMs: () => {
       const first = appends.peek();
       return first === undefined ? 0 : performance.now() - first.atMs;
