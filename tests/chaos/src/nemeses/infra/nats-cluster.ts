@@ -35,7 +35,8 @@ const killMembers = async (
   { stack, fault }: Injection,
   names: readonly string[],
   action: string,
-  onDead: () => Promise<readonly string[]> = async () => [],
+  /** While they are down. */
+  onDead?: () => Promise<readonly string[]>,
 ): Promise<void> => {
   const pids = new Map(names.map((name) => [name, stack.pid(name)]));
   await fault({
@@ -43,11 +44,14 @@ const killMembers = async (
     action,
     begin: async () => {
       await Promise.all(names.map((name) => stack.kill(name)));
+      // Not started again by the platform before the others have elected: it could be their choice again.
+      if (onDead) await Promise.all(names.map((name) => stack.stop(name)));
       const gone = [...pids].filter(([, pid]) => !isPidAlive(pid));
-      return [...gone.map(([name, pid]) => `pid ${pid} of ${name} is gone`), ...(await onDead())];
+      return [...gone.map(([name, pid]) => `pid ${pid} of ${name} is gone`), ...((await onDead?.()) ?? [])];
     },
     heal: async () => {
       const proofs: string[] = [];
+      if (onDead) for (const name of names) await stack.start(name);
       for (const [name, pid] of pids) proofs.push(await restarted(stack, name, pid));
       await clusterOf(stack).settled(SETTLED_TIMEOUT_MS);
       return [...proofs, 'every stream has its leader, every follower is current'];
