@@ -50,10 +50,11 @@ export type PgSessionDeps = {
   readonly breaker?: Omit<BreakerOptions, 'log' | 'isFailure'> | undefined;
   readonly onConnected?: (generation: number) => void;
   readonly onLost?: (reason: string) => void;
+  readonly queryTimeoutMs?: number;
 };
 
 export const createPgSession = (deps: PgSessionDeps): PgSession => {
-  const { url, name, log, onConnected, onLost } = deps;
+  const { url, name, log, onConnected, onLost, queryTimeoutMs = QUERY_TIMEOUT_MS } = deps;
   const stopping = new AbortController();
   let client: pg.Client | undefined;
   let generation = 0;
@@ -82,7 +83,7 @@ export const createPgSession = (deps: PgSessionDeps): PgSession => {
       application_name: name,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       statement_timeout: STATEMENT_TIMEOUT_MS,
-      query_timeout: QUERY_TIMEOUT_MS,
+      query_timeout: queryTimeoutMs,
       keepAlive: true,
     });
     fresh.on('error', (error: unknown) => lost(fresh, reasonOf(error)));
@@ -150,8 +151,15 @@ export const createPgSession = (deps: PgSessionDeps): PgSession => {
       while (busy) await busy;
       if (stopping.signal.aborted) throw new StoppedFault(`PostgreSQL session ${name}`);
       const ask = async () => {
-        if (!client) throw new UnavailableFault(`PostgreSQL: ${reason ?? 'not connected'}`);
-        return client.query<Row & pg.QueryResultRow>(statement as pg.QueryConfig);
+        const used = client;
+        if (!used) throw new UnavailableFault(`PostgreSQL: ${reason ?? 'not connected'}`);
+        try {
+          return await used.query<Row & pg.QueryResultRow>(statement as pg.QueryConfig);
+        } catch (error) {
+          // Not even the server's own timeout came back: what is asked next on this connection would wait behind it.
+          if (isReadTimeout(error)) lost(used, reasonOf(error));
+          throw error;
+        }
       };
       // One at a time, so that a breaker that is half-open refuses none.
       const running = breaker ? breaker.run(ask) : ask();
@@ -165,3 +173,6 @@ export const createPgSession = (deps: PgSessionDeps): PgSession => {
     reason: () => reason,
   };
 };
+
+const isReadTimeout = (error: unknown): boolean =>
+  error instanceof Error && error.message === 'Query read timeout';
