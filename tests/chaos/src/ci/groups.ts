@@ -5,7 +5,7 @@ export const groups = {
   pauses: ['pause-writer', 'pause-gateway', 'pause-projector', 'pause-api', 'pause-nats', 'pause-postgres'],
   people: ['roll', 'reconnect-storm', 'slow-reader'],
   clocks: ['clock-steps'],
-  'postgres-busy': ['postgres-lock'],
+  'postgres-busy': ['postgres-lock', 'postgres-slow', 'postgres-immediate-restart'],
   partitions: [
     'partition-gateway-nats',
     'partition-writer-nats',

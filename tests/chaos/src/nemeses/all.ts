@@ -6,6 +6,8 @@ import { natsClusterNemeses } from './infra/nats-cluster.ts';
 import { networkNemeses } from './infra/network.ts';
 import { postgresBusyNemeses } from './infra/postgres-busy.ts';
 import { postgresPromoteNemeses } from './infra/postgres-promote.ts';
+import { postgresImmediateRestart } from './infra/postgres-restart.ts';
+import { postgresSlow } from './infra/postgres-slow.ts';
 import { killNemeses } from './kill.ts';
 import { pauseNemeses } from './pause.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
@@ -22,6 +24,8 @@ export const allNemeses: readonly Nemesis[] = [
   ...networkNemeses,
   ...natsClusterNemeses,
   ...postgresBusyNemeses,
+  postgresSlow,
+  postgresImmediateRestart,
   ...postgresPromoteNemeses,
 ];
 

@@ -7,8 +7,19 @@ import type { Injection, Nemesis } from '../../nemesis.ts';
 const HELD_MS = [5_000, 15_000, 40_000] as const;
 const BETWEEN_MS = 2_000;
 
-const connect = async (url: string): Promise<pg.Client> => {
-  const client = new pg.Client({ connectionString: url, application_name: 'chaos', keepAlive: true });
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** How the connections of a nemesis are told from those of the apps. */
+export const CHAOS_NAME = 'chaos';
+
+/** Throws when refused, and when the server says nothing: without a limit `pg` waits for ever. */
+export const connect = async (url: string): Promise<pg.Client> => {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: CHAOS_NAME,
+    keepAlive: true,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
   // It may be cut; what it held is free then.
   client.on('error', () => undefined);
   await client.connect();
