@@ -6,6 +6,7 @@ import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { startRawTarget } from './raw-target.ts';
 import { faultsOf, report } from './report.ts';
 import { describeRun, writeResults } from './results-file.ts';
+import { runSocketBenches } from './sockets/socket-benches.ts';
 import { startStackTarget } from './stack-target.ts';
 
 const WARMUP_MS = 3_000;
@@ -57,4 +58,4 @@ const main = async (): Promise<number> => {
   return faults.length > 0 ? 1 : 0;
 };
 
-process.exitCode = await main();
+process.exitCode = (await runSocketBenches(process.argv.slice(2), say)) ?? (await main());
