@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { type ScenarioResult, runScenario } from './bench.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
+import { runOpenLoopBenches } from './growth/open-loop-benches.ts';
 import { startRawTarget } from './raw-target.ts';
 import { faultsOf, report } from './report.ts';
 import { describeRun, writeResults } from './results-file.ts';
@@ -58,4 +59,7 @@ const main = async (): Promise<number> => {
   return faults.length > 0 ? 1 : 0;
 };
 
-process.exitCode = (await runSocketBenches(process.argv.slice(2), say)) ?? (await main());
+process.exitCode =
+  (await runSocketBenches(process.argv.slice(2), say)) ??
+  (await runOpenLoopBenches(process.argv.slice(2), say)) ??
+  (await main());

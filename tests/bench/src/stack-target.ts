@@ -73,7 +73,10 @@ const seedChannels = async (
   return channels;
 };
 
-export const startStackTarget = async ({ profileFolder }: StackTargetOptions = {}): Promise<Target> => {
+/** With the stack itself, for what needs more than channels and members. */
+export type StackTarget = Target & { readonly stack: ChatStack };
+
+export const startStackTarget = async ({ profileFolder }: StackTargetOptions = {}): Promise<StackTarget> => {
   const profile = profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : [];
   const stack = await startChatStack({
     gateways: 1,
@@ -87,6 +90,7 @@ export const startStackTarget = async ({ profileFolder }: StackTargetOptions = {
   const seeded = new Map<string, Promise<readonly LoadChannel[]>>();
   const nodeProcesses = { gateway: 'gateway-1', writer: 'writer-1', projector: 'projector-1', api: 'api-1' };
   return {
+    stack,
     name: 'RealTimeChat',
     address: { host: hostname, port: Number(port) },
     channelsOf: (scenario, users) => {
