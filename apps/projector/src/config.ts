@@ -20,6 +20,12 @@ const postgresUrl = (doc: string) => url({ protocols: ['postgres', 'postgresql']
 const shape = {
   ...commonOptions,
   DATABASE_URL: postgresUrl('PostgreSQL of the write model: event_log fills what the stream no longer has'),
+  STREAM_REPLICAS: int({
+    default: 1,
+    min: 1,
+    max: 5,
+    doc: 'replicas of the membership stream when it is made here; 3 in production',
+  }),
   READ_STORE: oneOf(['postgres', 'mongodb'], { default: 'postgres', doc: 'kind of the read store' }),
   READ_DATABASE_URL: optional(postgresUrl('PostgreSQL of the read model; DATABASE_URL without it')),
   // Not a `url`: it may name several hosts.

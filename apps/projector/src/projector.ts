@@ -48,7 +48,7 @@ export const createProjector = ({
   log,
   tracer,
 }: ProjectorDeps): Projector => {
-  const store = createMembersStore(nats);
+  const store = createMembersStore(nats, config.STREAM_REPLICAS);
   const metrics = createProjectorMetrics(registry);
   const share = (total: number, least: number): number =>
     Math.max(least, Math.floor(total / config.PARTITIONS));

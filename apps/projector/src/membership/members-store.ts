@@ -33,7 +33,11 @@ const PUBLISH_TIMEOUT_MS = 3_000;
 /** Each lost race means that another value was stored in between; more than this is no race. */
 const RACE_MAX_COUNT = 50;
 
-export const createMembersStore = ({ js, jsm }: Pick<NatsHandle, 'js' | 'jsm'>): MembersStore => {
+/** `replicas`: of the stream, when it is made here. */
+export const createMembersStore = (
+  { js, jsm }: Pick<NatsHandle, 'js' | 'jsm'>,
+  replicas = 1,
+): MembersStore => {
   const get = async (subject: string): Promise<Stored | undefined> => {
     const message = await getMessage(jsm, membersStream, { lastBySubject: subject });
     if (!message) return undefined;
@@ -55,7 +59,7 @@ export const createMembersStore = ({ js, jsm }: Pick<NatsHandle, 'js' | 'jsm'>):
   };
 
   return {
-    ensure: async () => (await ensureMembersStream(jsm)).created,
+    ensure: async () => (await ensureMembersStream(jsm, { replicas })).created,
     get,
     put: async (subject, value, known) => {
       for (let race = 0; race < RACE_MAX_COUNT; race += 1) {
