@@ -17,6 +17,7 @@ export const groups = {
   cluster: ['nats-leader-kill', 'nats-two-of-three', 'nats-all-three'],
   'standby-sync': ['postgres-promote-sync'],
   'standby-async': ['postgres-promote-async'],
+  operators: ['operator-purge-evt', 'operator-delete-consumer'],
   links: ['latency-100', 'latency-2000', 'resets', 'loss'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

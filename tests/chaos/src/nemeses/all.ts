@@ -4,6 +4,7 @@ import type { Nemesis } from '../nemesis.ts';
 import { clockSteps } from './clock/clock-steps.ts';
 import { natsClusterNemeses } from './infra/nats-cluster.ts';
 import { networkNemeses } from './infra/network.ts';
+import { operatorNemeses } from './infra/operator.ts';
 import { postgresBusyNemeses } from './infra/postgres-busy.ts';
 import { postgresPromoteNemeses } from './infra/postgres-promote.ts';
 import { postgresImmediateRestart } from './infra/postgres-restart.ts';
@@ -27,6 +28,7 @@ export const allNemeses: readonly Nemesis[] = [
   postgresSlow,
   postgresImmediateRestart,
   ...postgresPromoteNemeses,
+  ...operatorNemeses,
 ];
 
 export const findNemesis = (name: string): Nemesis | undefined =>
