@@ -182,6 +182,11 @@ it('what a closed tab left unsaved is sent by the next one', async () => {
   await stack.start('gateway-1');
   await stack.start('gateway-2');
   const second = await context.newPage();
+  // A page starts with what closed tabs left; the browser lets a closed tab's lock go a moment later.
+  await second.goto(`${stack.apiUrl}/openapi.json`);
+  const heldCount = (): Promise<number> =>
+    second.evaluate('navigator.locks.query().then(({ held }) => held.length)');
+  await expect.poll(heldCount, { timeout: 10_000 }).toBe(0);
   await second.goto(address);
   await expect.poll(() => savedCount(second), { timeout: 30_000 }).toBe(1);
   await shows(second, ['left behind']);
