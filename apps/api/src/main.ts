@@ -6,12 +6,10 @@ import { type TokenIssuer, createTokenVerifier } from '@chat/platform/auth/token
 import { exitOnConfigError } from '@chat/platform/config';
 import { createHealthServer } from '@chat/platform/health';
 import { createLogger } from '@chat/platform/log';
-import { createMetrics } from '@chat/platform/metrics';
-import { createMetricsServer } from '@chat/platform/metrics-server';
+import { createObservability } from '@chat/platform/observability';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { READ_TIMEOUT_MS } from '@chat/platform/postgres/pool';
 import { type Service, runService } from '@chat/platform/service';
-import { startTracing } from '@chat/platform/tracing';
 import { openReadStore } from '@chat/read-model/open-read-store';
 import { API_INBOX_PREFIX, API_VERSION, type Api, createApi } from './api.ts';
 import { type ApiConfig, readApiConfig } from './config.ts';
@@ -29,20 +27,7 @@ const issuersOf = (config: ApiConfig): TokenIssuer[] => {
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readApiConfig(process.env));
   const log = createLogger({ app: 'api', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
-  const tracing = await startTracing({
-    service: 'api',
-    instance: config.INSTANCE_ID,
-    ratio: config.TRACE_SAMPLE_RATIO,
-    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
-    log,
-  });
-  const metrics = createMetrics({ service: 'api' });
-  const metricsServer = createMetricsServer({
-    host: config.METRICS_HOST,
-    port: config.METRICS_PORT,
-    metrics,
-    log,
-  });
+  const { tracing, metrics, metricsServer } = await createObservability({ service: 'api', config, log });
   const store = openReadStore({
     kind: config.READ_STORE,
     url: (config.READ_STORE === 'mongodb' ? config.MONGODB_URL : config.READ_DATABASE_URL) ?? '',

@@ -5,11 +5,9 @@ import { type TokenIssuer, createTokenVerifier } from '@chat/platform/auth/token
 import { exitOnConfigError } from '@chat/platform/config';
 import { createHealthServer } from '@chat/platform/health';
 import { createLogger } from '@chat/platform/log';
-import { createMetrics } from '@chat/platform/metrics';
-import { createMetricsServer } from '@chat/platform/metrics-server';
+import { createObservability } from '@chat/platform/observability';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { runService } from '@chat/platform/service';
-import { startTracing } from '@chat/platform/tracing';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
 import { type Gateway, createGateway } from './gateway.ts';
 
@@ -30,20 +28,7 @@ const issuersOf = (config: GatewayConfig): TokenIssuer[] => {
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readGatewayConfig(process.env));
   const log = createLogger({ app: 'gateway', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
-  const tracing = await startTracing({
-    service: 'gateway',
-    instance: config.INSTANCE_ID,
-    ratio: config.TRACE_SAMPLE_RATIO,
-    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
-    log,
-  });
-  const metrics = createMetrics({ service: 'gateway' });
-  const metricsServer = createMetricsServer({
-    host: config.METRICS_HOST,
-    port: config.METRICS_PORT,
-    metrics,
-    log,
-  });
+  const { tracing, metrics, metricsServer } = await createObservability({ service: 'gateway', config, log });
   const tokens = createTokenVerifier({ issuers: issuersOf(config) });
   const connecting = new AbortController();
   const handles: NatsHandle[] = [];

@@ -3,8 +3,7 @@
 import { createHealthServer } from '@chat/platform/health';
 import { exitOnConfigError } from '@chat/platform/config';
 import { createLogger } from '@chat/platform/log';
-import { createMetrics } from '@chat/platform/metrics';
-import { createMetricsServer } from '@chat/platform/metrics-server';
+import { createObservability } from '@chat/platform/observability';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
 import { classify, isServerTrouble } from '@chat/platform/postgres/sqlstate';
@@ -12,7 +11,6 @@ import { retryUntil } from '@chat/platform/resilience/backoff';
 import { createGuard } from '@chat/platform/resilience/guard';
 import { reasonOf } from '@chat/platform/faults';
 import { type Service, runService } from '@chat/platform/service';
-import { startTracing } from '@chat/platform/tracing';
 import { openReadStore } from '@chat/read-model/open-read-store';
 import { readProjectorConfig } from './config.ts';
 import { createEventLog, guardEventLog } from './partition/event-log.ts';
@@ -25,18 +23,9 @@ const READ_POOL_MAX_COUNT = 16;
 const main = async (): Promise<void> => {
   const config = exitOnConfigError(() => readProjectorConfig(process.env));
   const log = createLogger({ app: 'projector', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
-  const tracing = await startTracing({
+  const { tracing, metrics, metricsServer } = await createObservability({
     service: 'projector',
-    instance: config.INSTANCE_ID,
-    ratio: config.TRACE_SAMPLE_RATIO,
-    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
-    log,
-  });
-  const metrics = createMetrics({ service: 'projector' });
-  const metricsServer = createMetricsServer({
-    host: config.METRICS_HOST,
-    port: config.METRICS_PORT,
-    metrics,
+    config,
     log,
   });
   const postgresUrl = config.READ_DATABASE_URL ?? config.DATABASE_URL;

@@ -4,31 +4,16 @@ import { systemClock } from '@chat/platform/clock';
 import { exitOnConfigError } from '@chat/platform/config';
 import { createHealthServer } from '@chat/platform/health';
 import { createLogger } from '@chat/platform/log';
-import { createMetrics } from '@chat/platform/metrics';
-import { createMetricsServer } from '@chat/platform/metrics-server';
+import { createObservability } from '@chat/platform/observability';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { type Service, runService } from '@chat/platform/service';
-import { startTracing } from '@chat/platform/tracing';
 import { type WriterConfig, readWriterConfig } from './config.ts';
 import { crashAt, noFaultPoints } from './fault-points.ts';
 import { type Writer, createWriter } from './writer.ts';
 
 const config: WriterConfig = exitOnConfigError(() => readWriterConfig(process.env));
 const log = createLogger({ app: 'writer', instance: config.INSTANCE_ID, level: config.LOG_LEVEL });
-const tracing = await startTracing({
-  service: 'writer',
-  instance: config.INSTANCE_ID,
-  ratio: config.TRACE_SAMPLE_RATIO,
-  endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
-  log,
-});
-const metrics = createMetrics({ service: 'writer' });
-const metricsServer = createMetricsServer({
-  host: config.METRICS_HOST,
-  port: config.METRICS_PORT,
-  metrics,
-  log,
-});
+const { tracing, metrics, metricsServer } = await createObservability({ service: 'writer', config, log });
 const stopping = new AbortController();
 let nats: NatsHandle | undefined;
 let writer: Writer | undefined;
