@@ -79,14 +79,17 @@ export type MemberList = ReadStamp & {
 
 export type TeamOfUser = { readonly id: TeamId; readonly name: string; readonly role: Role };
 
-export type ReadModel = {
+/** What a projector needs of a view: each view keeps a checkpoint of its own for every partition. */
+export type ProjectionTarget = {
   /** Undefined: nothing of the partition was applied yet. */
   checkpoint(partition: number): Promise<Checkpoint | undefined>;
   /** All or nothing, with the checkpoint. Throws on trouble of the store, and a `LogFault` on events that cannot follow. */
   applyBatch(batch: EventBatch): Promise<ApplyResult>;
   /** Goes on under a new epoch whose history was found to be the same up to the checkpoint. False: the checkpoint moved. */
   adoptEpoch(partition: number, from: Checkpoint, epoch: string): Promise<boolean>;
+};
 
+export type ReadModel = ProjectionTarget & {
   teamsOf(userId: UserId): Promise<readonly TeamOfUser[]>;
   /** The user's channels, and the public ones not joined (without role). Ordered by id. */
   channels(teamId: TeamId, userId: UserId): Promise<ChannelList | Refusal>;
