@@ -115,6 +115,9 @@ const readTeam = async (call: ApiCaller, team: RoundTeam, minSeq: number) => {
   return { api, lists };
 };
 
+/** The system is quiet, yet a server that was just healed may still refuse a question, e.g. while its stream elects a leader. */
+const READ_PATIENCE = { timeoutMs: 30_000, everyMs: 500 } as const;
+
 export const dumpRound = async (options: {
   readonly folder: string;
   readonly stack: ChatStack;
@@ -128,16 +131,24 @@ export const dumpRound = async (options: {
   const commands = [];
   const api = [];
   const lists = [];
+  // What cannot be read is a problem of the round, told beside whatever was read.
+  for (const file of [files.log, files.stream, files.commands, files.api, files.lists, files.poison]) {
+    await writeRows(folder, file, []);
+  }
+  const read = <T>(what: string, probe: () => Promise<T>): Promise<T> =>
+    eventually(`reading ${what}`, async () => ({ rows: await probe() }), READ_PATIENCE).then(
+      ({ rows }) => rows,
+    );
   for (const partition of new Set(teams.map(({ team }) => team.partition))) {
     const after = afterSeq[String(partition)] ?? 0;
-    log.push(...(await readLog(stack.databaseUrl, partition, after)));
-    stream.push(...(await readStream(natsAccess(stack), partition, after)));
+    log.push(...(await read('event_log', () => readLog(stack.databaseUrl, partition, after))));
+    stream.push(...(await read('EVT', () => readStream(natsAccess(stack), partition, after))));
   }
   for (const { team, lastSeq } of teams) {
-    commands.push(...(await readCommands(stack.databaseUrl, team.teamId)));
-    const read = await readTeam(call, team, lastSeq);
-    api.push(...read.api.map((one) => ({ teamId: team.teamId, ...one })));
-    lists.push(...read.lists.map((one) => ({ teamId: team.teamId, ...one })));
+    commands.push(...(await read('commands', () => readCommands(stack.databaseUrl, team.teamId))));
+    const seen = await readTeam(call, team, lastSeq);
+    api.push(...seen.api.map((one) => ({ teamId: team.teamId, ...one })));
+    lists.push(...seen.lists.map((one) => ({ teamId: team.teamId, ...one })));
   }
   await writeRows(folder, files.log, log);
   await writeRows(folder, files.stream, stream);

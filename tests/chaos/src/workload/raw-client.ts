@@ -4,7 +4,8 @@
  *
  * States: connecting → hello sent → welcomed → (cut) → waiting → connecting … → stopped. A message: on the wire →
  * accepted → settled; a cut socket or a silence sends it again under its id. One that `trustsAccepted` does not: what
- * was accepted must come to its outcome without it.
+ * was accepted must come to its outcome without it, unless it was told that it skipped events (`snapshot_required`):
+ * the outcome may be among them, and asking is for the client.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -132,8 +133,9 @@ export const createRawClient = (deps: RawClientDeps): LoadClient & { readonly kn
       ...(from ? { from: from.seq } : {}),
     });
     isWelcomed = true;
+    const isTold = frame.resume === 'replayed' && deps.trustsAccepted;
     for (const command of pending.values()) {
-      if (!(command.isAccepted && deps.trustsAccepted)) transmit(command);
+      if (!(command.isAccepted && isTold)) transmit(command);
     }
   };
 
