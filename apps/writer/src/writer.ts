@@ -8,6 +8,7 @@ import type { Clock } from '@chat/platform/clock';
 import { reasonOf } from '@chat/platform/faults';
 import type { Check } from '@chat/platform/health';
 import type { Logger } from '@chat/platform/log';
+import { LEASE_TTL_MS, createLeaseKeeper } from '@chat/platform/lease/lease-keeper';
 import { type Metrics, createMetrics } from '@chat/platform/metrics';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { createOrderedFeed } from '@chat/platform/nats/ordered-feed';
@@ -24,7 +25,7 @@ import { remakeStream } from './divergence/check-divergence.ts';
 import { type FaultPoints, noFaultPoints } from './fault-points.ts';
 import { type Intake, createIntake } from './intake/intake.ts';
 import { type Position, verifyPosition } from './intake/verify-position.ts';
-import { LEASE_TTL_MS, createLeaseKeeper } from './lease/lease-keeper.ts';
+import { writerLease } from './lease/writer-lease.ts';
 import { publishPartitionMetrics } from './metrics/partition-metrics.ts';
 import { createStreamWatch } from './metrics/stream-watch.ts';
 import { createWriterMetrics } from './metrics/writer-metrics.ts';
@@ -275,7 +276,8 @@ export const createWriter = (deps: WriterDeps): Writer => {
   };
 
   const lease = createLeaseKeeper({
-    session: leaseSession,
+    query: leaseSession.query,
+    names: writerLease,
     owner,
     log,
     ttlMs: leaseTtlMs,

@@ -4,6 +4,8 @@
  */
 
 import { type Kysely, sql } from 'kysely';
+import { leaseTickSql } from '@chat/platform/lease/lease-sql';
+import { writerLease } from '../lease/writer-lease.ts';
 
 const tables = sql`
 CREATE TABLE partition (
@@ -118,37 +120,7 @@ BEGIN
 END $$;
 `;
 
-/** One call per heartbeat: shows life, renews, and takes free or expired leases up to the fair share. */
-const leaseTick = sql`
-CREATE FUNCTION lease_tick(a_owner text, a_ttl_ms integer)
-RETURNS TABLE (p smallint, owner_epoch bigint, target integer) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  v_until timestamptz := clock_timestamp() + a_ttl_ms * interval '1 millisecond';
-  v_live integer; v_rank integer; v_total integer; v_owned integer; v_target integer;
-BEGIN
-  INSERT INTO writer_instance AS w (id, seen_until) VALUES (a_owner, v_until)
-  ON CONFLICT (id) DO UPDATE SET seen_until = excluded.seen_until;
-  DELETE FROM writer_instance WHERE id IN (
-    SELECT id FROM writer_instance WHERE seen_until < clock_timestamp() - interval '1 minute'
-    FOR UPDATE SKIP LOCKED);
-  SELECT count(*), count(*) FILTER (WHERE id < a_owner) INTO v_live, v_rank
-  FROM writer_instance WHERE seen_until > clock_timestamp();
-  SELECT count(*) INTO v_total FROM partition;
-  v_target := v_total / v_live + CASE WHEN v_rank < v_total % v_live THEN 1 ELSE 0 END;
-  -- lock order is p, as in commit_batch: no deadlock between the two
-  PERFORM 1 FROM partition t WHERE t.owner = a_owner ORDER BY t.p FOR NO KEY UPDATE;
-  UPDATE partition t SET lease_until = v_until WHERE t.owner = a_owner;
-  GET DIAGNOSTICS v_owned = ROW_COUNT;
-  IF v_owned < v_target THEN
-    UPDATE partition t SET owner = a_owner, owner_epoch = t.owner_epoch + 1, lease_until = v_until
-    WHERE t.p IN (
-      SELECT f.p FROM partition f WHERE f.owner IS NULL OR f.lease_until < clock_timestamp()
-      ORDER BY f.p LIMIT v_target - v_owned FOR NO KEY UPDATE SKIP LOCKED);
-  END IF;
-  RETURN QUERY SELECT t.p, t.owner_epoch, v_target FROM partition t WHERE t.owner = a_owner ORDER BY t.p;
-END $$;
-`;
+const leaseTick = sql.raw(leaseTickSql(writerLease));
 
 /**
  * One batch, one round trip, all or nothing. Order of the statements: fence first (CH001 names the partitions

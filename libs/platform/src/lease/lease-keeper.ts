@@ -1,24 +1,35 @@
 /**
- * Heartbeat of this writer and its share of the partitions (ADR 2). Every LEASE_TICK_MS one `lease_tick`:
- * shows life, renews, takes what is free or expired up to the fair share. The answer is the whole truth of what
+ * Heartbeat of this process and its share of the partitions (ADR 2 for writers, ADR 25 for projectors). Every
+ * LEASE_TICK_MS one tick (lease-sql.ts): shows life, renews, takes what is free or expired up to the fair share. The answer is the whole truth of what
  * we own, by the database's clock; what we held and is not in it is lost *now*. Surplus is let go by releasing:
  * the partition is closed first (nothing in flight), then the row is freed, so that the next owner need not wait.
  *
  * A lease that expired but that nobody took is still ours: `owner_epoch` decides, time only says when others may take it.
  */
 
-import type { Logger } from '@chat/platform/log';
-import { reasonOf } from '@chat/platform/faults';
-import { pause } from '@chat/platform/resilience/backoff';
-import type { PgSession } from '../postgres/session.ts';
+import { reasonOf } from '../faults.ts';
+import type { Logger } from '../log.ts';
+import { pause } from '../resilience/backoff.ts';
+import type { LeaseNames } from './lease-sql.ts';
 
 /** Design: TTL 4 s, renewed every 0.5 s. */
 export const LEASE_TTL_MS = 4_000;
 export const LEASE_TICK_MS = 500;
 
+export type LeaseQuery = <Row>(statement: {
+  readonly name?: string;
+  readonly text: string;
+  readonly values: readonly (string | number)[];
+}) => Promise<Row[]>;
+
 export type LeaseKeeperDeps = {
-  readonly session: PgSession;
-  /** Unique for this run of the process: a restarted writer is another owner. */
+  /** Best on a connection of its own: a heartbeat must not wait behind work. */
+  readonly query: LeaseQuery;
+  readonly names: LeaseNames;
+  /**
+   * One owner, one process. Unique for each run of it where a former self may have left something in doubt (writers);
+   * the same again, it goes on with what it had at once.
+   */
   readonly owner: string;
   readonly log: Logger;
   readonly onAcquired: (p: number, ownerEpoch: number) => void;
@@ -31,6 +42,8 @@ export type LeaseKeeperDeps = {
 
 export type LeaseKeeper = {
   readonly start: () => Promise<void>;
+  /** Ends the heartbeat only: nothing is taken or lost any more. Resolves when what was surplus is let go. */
+  readonly quiesce: () => Promise<void>;
   /** Ends the heartbeat and frees every lease. Close the partitions before. */
   readonly stop: () => Promise<void>;
   readonly status: () => { readonly ok: true } | { readonly ok: false; readonly reason: string };
@@ -39,7 +52,7 @@ export type LeaseKeeper = {
 type LeaseRow = { readonly p: number; readonly owner_epoch: string; readonly target: number };
 
 export const createLeaseKeeper = (deps: LeaseKeeperDeps): LeaseKeeper => {
-  const { session, owner, log, ttlMs = LEASE_TTL_MS, tickMs = LEASE_TICK_MS } = deps;
+  const { query, names, owner, log, ttlMs = LEASE_TTL_MS, tickMs = LEASE_TICK_MS } = deps;
   const stopping = new AbortController();
   const held = new Map<number, number>();
   const releasing = new Map<number, Promise<void>>();
@@ -48,8 +61,8 @@ export const createLeaseKeeper = (deps: LeaseKeeperDeps): LeaseKeeper => {
   let running: Promise<void> | undefined;
 
   const release = async (p: number, ownerEpoch: number): Promise<void> => {
-    await session.query({
-      text: `UPDATE partition SET owner = NULL, lease_until = '-infinity' WHERE p = $1 AND owner = $2 AND owner_epoch = $3`,
+    await query({
+      text: `UPDATE ${names.table} SET owner = NULL, lease_until = '-infinity' WHERE p = $1 AND owner = $2 AND owner_epoch = $3`,
       values: [p, owner, ownerEpoch],
     });
     log.info({ partition: p, ownerEpoch }, 'lease released');
@@ -91,9 +104,9 @@ export const createLeaseKeeper = (deps: LeaseKeeperDeps): LeaseKeeper => {
   const tick = async (): Promise<void> => {
     try {
       const startedAtMs = performance.now();
-      const rows = await session.query<LeaseRow>({
+      const rows = await query<LeaseRow>({
         name: 'lease_tick',
-        text: 'SELECT p, owner_epoch, target FROM lease_tick($1, $2)',
+        text: `SELECT p, owner_epoch, target FROM ${names.tick}($1, $2)`,
         values: [owner, ttlMs],
       });
       if (stopping.signal.aborted) return;
@@ -112,17 +125,27 @@ export const createLeaseKeeper = (deps: LeaseKeeperDeps): LeaseKeeper => {
     }
   };
 
+  const quiesce = async (): Promise<void> => {
+    stopping.abort();
+    await running;
+    await Promise.all(releasing.values());
+  };
+
   return {
     start: async () => {
       running ??= run();
     },
+    quiesce,
     stop: async () => {
-      stopping.abort();
-      await running;
-      await Promise.all(releasing.values());
+      await quiesce();
       try {
-        for (const [p, ownerEpoch] of held) await release(p, ownerEpoch);
-        await session.query({ text: 'DELETE FROM writer_instance WHERE id = $1', values: [owner] });
+        // All that is ours by name: the last heartbeat may have taken what nobody here was told of.
+        await query({
+          text: `UPDATE ${names.table} SET owner = NULL, lease_until = '-infinity' WHERE owner = $1`,
+          values: [owner],
+        });
+        await query({ text: `DELETE FROM ${names.instances} WHERE id = $1`, values: [owner] });
+        log.info({ partitionCount: held.size }, 'leases released');
       } catch (error) {
         log.warn({ reason: reasonOf(error) }, 'leases not released; they will expire');
       }
