@@ -10,11 +10,13 @@ import { createObservability } from '@chat/platform/observability';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { READ_TIMEOUT_MS } from '@chat/platform/postgres/pool';
 import { type Service, runService } from '@chat/platform/service';
+import { followLive } from '@chat/read-model/catalog/follow-live';
 import { openReadStore } from '@chat/read-model/open-read-store';
 import { API_INBOX_PREFIX, API_VERSION, type Api, createApi } from './api.ts';
 import { type ApiConfig, readApiConfig } from './config.ts';
 
 const STOP_TIMEOUT_MS = 30_000;
+const CATALOG_INTERVAL_MS = 250;
 
 const issuersOf = (config: ApiConfig): TokenIssuer[] => {
   const { JWT_AUDIENCE: audience, JWT_ISSUER: issuer, JWT_JWKS: jwks, DEV_JWT_JWKS: devJwks } = config;
@@ -35,6 +37,13 @@ const main = async (): Promise<void> => {
     name: 'chat-api',
     timeoutMs: READ_TIMEOUT_MS,
     metrics,
+    log,
+  });
+  const core = followLive({
+    store,
+    view: 'core',
+    portOf: (open) => open.core,
+    intervalMs: CATALOG_INTERVAL_MS,
     log,
   });
   const abort = new AbortController();
@@ -73,13 +82,14 @@ const main = async (): Promise<void> => {
       api = createApi({
         config,
         nats,
-        readModel: store.readModel,
+        readModel: core.port,
         verifier: createTokenVerifier({ issuers: issuersOf(config) }),
         devIssuer,
         metrics,
         log,
         tracer: tracing.tracer,
       });
+      await core.start();
       await api.start();
     },
     drain: async (deadlineMs) => api?.drain?.(deadlineMs),
@@ -87,6 +97,7 @@ const main = async (): Promise<void> => {
       abort.abort();
       await api?.stop();
       await nats?.close();
+      await core.stop();
       await store.close();
       await tracing.stop();
     },

@@ -14,6 +14,7 @@ import {
   url,
 } from '@chat/platform/config';
 import { ConfigError } from '@chat/platform/faults';
+import { VIEW_GRACE_MIN_MS } from '@chat/read-model/catalog/follow-live';
 
 const postgresUrl = (doc: string) => url({ protocols: ['postgres', 'postgresql'], isSecret: true, doc });
 
@@ -44,6 +45,14 @@ const shape = {
     default: 2_000,
     doc: 'an idle partition looks this often whether store and stream are where it left them',
   }),
+  CATALOG_INTERVAL_MS: durationMs({
+    default: 500,
+    doc: 'how often the catalogue of views is looked at: a rebuild begins, a version is dropped',
+  }),
+  VIEW_GRACE_MS: durationMs({
+    default: 60_000,
+    doc: 'how long a version that was replaced is kept: whoever reads has gone over to the new one by then',
+  }),
   POSITION_INTERVAL_MS: durationMs({
     default: 100,
     doc: 'the membership position is published at most this often',
@@ -57,5 +66,16 @@ export const readProjectorConfig = (env: Env): ProjectorConfig => {
   const config = readConfig(shape, env);
   if (config.READ_STORE === 'mongodb' && !/^mongodb(\+srv)?:\/\//.test(config.MONGODB_URL ?? ''))
     throw new ConfigError(['MONGODB_URL must be a URL that begins with mongodb:// or mongodb+srv://']);
+  if (config.VIEW_GRACE_MS < VIEW_GRACE_MIN_MS)
+    throw new ConfigError([`VIEW_GRACE_MS must be at least ${VIEW_GRACE_MIN_MS} ms`]);
   return config;
 };
+
+/** Kind and address of the read store. */
+export const readStoreOf = (config: ProjectorConfig) => ({
+  kind: config.READ_STORE,
+  url:
+    config.READ_STORE === 'mongodb'
+      ? (config.MONGODB_URL ?? '')
+      : (config.READ_DATABASE_URL ?? config.DATABASE_URL),
+});

@@ -6,13 +6,12 @@ import { createLogger } from '@chat/platform/log';
 import { createObservability } from '@chat/platform/observability';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, createPool } from '@chat/platform/postgres/pool';
-import { classify, isServerTrouble } from '@chat/platform/postgres/sqlstate';
-import { retryUntil } from '@chat/platform/resilience/backoff';
+import { isServerTrouble } from '@chat/platform/postgres/sqlstate';
 import { createGuard } from '@chat/platform/resilience/guard';
-import { reasonOf } from '@chat/platform/faults';
 import { type Service, runService } from '@chat/platform/service';
 import { openReadStore } from '@chat/read-model/open-read-store';
-import { readProjectorConfig } from './config.ts';
+import { readProjectorConfig, readStoreOf } from './config.ts';
+import { openLease } from './lease/open-lease.ts';
 import { createEventLog, guardEventLog } from './partition/event-log.ts';
 import { type Projector, createProjector } from './projector.ts';
 
@@ -28,10 +27,8 @@ const main = async (): Promise<void> => {
     config,
     log,
   });
-  const postgresUrl = config.READ_DATABASE_URL ?? config.DATABASE_URL;
   const store = openReadStore({
-    kind: config.READ_STORE,
-    url: config.READ_STORE === 'mongodb' ? (config.MONGODB_URL ?? '') : postgresUrl,
+    ...readStoreOf(config),
     maxCount: Math.min(READ_POOL_MAX_COUNT, config.PARTITIONS + 4),
     name: 'chat-projector',
     timeoutMs: WRITE_TIMEOUT_MS,
@@ -56,6 +53,7 @@ const main = async (): Promise<void> => {
     metrics,
     log,
   });
+  const lease = openLease({ config, metrics, log });
   const abort = new AbortController();
   let nats: NatsHandle | undefined;
   let projector: Projector | undefined;
@@ -70,6 +68,7 @@ const main = async (): Promise<void> => {
     port: config.HEALTH_PORT,
     checks: {
       nats: () => nats?.status() ?? { ok: false, reason: 'not connected yet' },
+      lease: lease.check,
       ...partitionChecks,
     },
     log,
@@ -90,20 +89,13 @@ const main = async (): Promise<void> => {
         metrics,
         signal: abort.signal,
       });
-      await retryUntil(abort.signal, () => store.prepare(), {
-        baseMs: 200,
-        maxMs: 2_000,
-        isRetryable: (error) => classify(error) === 'transient',
-        onRetry: (error) =>
-          log.warn({ reason: reasonOf(error) }, 'the read store does not answer, trying again'),
-      });
-      const { readModel } = store;
       const eventLog = guardEventLog(createEventLog(logPool), logGuard);
       projector = createProjector({
         config,
         nats,
-        readModel,
+        store,
         eventLog,
+        ownership: lease.ownership,
         metrics,
         log,
         tracer: tracing.tracer,
@@ -115,7 +107,7 @@ const main = async (): Promise<void> => {
       await projector?.stop();
       await nats?.close();
       await logGuard.stop();
-      await Promise.all([store.close(), logPool.end()]);
+      await Promise.all([store.close(), logPool.end(), lease.close()]);
       await tracing.stop();
     },
   };

@@ -1,52 +1,74 @@
-/** What the projector tells Prometheus. Gauges are read from the partitions at the scrape. */
+/** What the projector tells Prometheus. Gauges are read from what is open at the scrape, and say nothing of what is not. */
 
+import type { ViewName, ViewVersion } from '@chat/read-model/catalog/catalog';
 import type { Metrics } from '@chat/platform/metrics';
 import type { PartitionProjector, PartitionStats } from './partition/partition-projector.ts';
 
 const batchBuckets = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 
+/** One version of a view in a partition. `stage`: a version that is being built may be far behind, and nobody reads it. */
+export type OpenProjection = {
+  readonly partition: number;
+  readonly view: ViewName;
+  readonly stage: ViewVersion['state'];
+  readonly projector: PartitionProjector;
+};
+
 export type ProjectorMetrics = {
-  readonly stats: PartitionStats;
+  statsOf(view: ViewName): PartitionStats;
   /** Call once. */
-  watch(partitions: readonly { readonly partition: number; readonly projector: PartitionProjector }[]): void;
+  watch(open: () => Iterable<OpenProjection>): void;
 };
 
 export const createProjectorMetrics = (metrics: Metrics): ProjectorMetrics => {
   const events = metrics.counter({
     name: 'chat_projector_events_total',
-    help: 'Events applied to the read model.',
+    help: 'Events applied to a view, by all its versions together.',
+    labelNames: ['view'],
   });
   const foreign = metrics.counter({
     name: 'chat_projector_foreign_events_total',
     help: 'Events about teams of other partitions: passed over, nothing of them is projected.',
+    labelNames: ['view'],
   });
   const durations = metrics.histogram({
     name: 'chat_projector_batch_duration_seconds',
     help: 'Time until the read store took a batch, with repetitions.',
+    labelNames: ['view'],
   });
   const sizes = metrics.histogram({
     name: 'chat_projector_batch_events',
     help: 'Events in a batch.',
+    labelNames: ['view'],
     buckets: batchBuckets,
   });
   return {
-    stats: {
-      applied: ({ eventCount, foreignCount, durationMs }) => {
-        events.inc(eventCount);
-        if (foreignCount > 0) foreign.inc(foreignCount);
-        sizes.observe(eventCount);
-        durations.observe(durationMs / 1_000);
-      },
+    statsOf: (view) => {
+      const labels = { view };
+      const counted = events.labels(labels);
+      const passed = foreign.labels(labels);
+      const timed = durations.labels(labels);
+      const sized = sizes.labels(labels);
+      return {
+        applied: ({ eventCount, foreignCount, durationMs }) => {
+          counted.inc(eventCount);
+          if (foreignCount > 0) passed.inc(foreignCount);
+          sized.observe(eventCount);
+          timed.observe(durationMs / 1_000);
+        },
+      };
     },
-    watch: (partitions) => {
+    watch: (open) => {
       type Read = (projector: PartitionProjector) => number;
       const perPartition = (name: `chat_projector_${string}`, help: string, read: Read): void => {
         metrics.gauge({
           name,
           help,
-          labelNames: ['partition'],
+          labelNames: ['partition', 'view', 'stage'],
           collect() {
-            for (const { partition, projector } of partitions) this.set({ partition }, read(projector));
+            this.reset();
+            for (const { partition, view, stage, projector } of open())
+              this.set({ partition, view, stage }, read(projector));
           },
         });
       };

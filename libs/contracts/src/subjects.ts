@@ -34,5 +34,17 @@ export const mbrSubject = (teamId: TeamId, userId: UserId): string =>
 /** Last-value subject of how far the membership view of a partition reaches: `mbr.<p>.pos`, see `MembersPosition`. */
 export const mbrPositionSubject = (partition: number): string => `mbr.${partition}.pos`;
 
+/** Every event of a team, as the writer appends it; without the stream's guarantees: some may come twice, or not at all. */
+export const teamEventsSubject = (teamId: TeamId): string => `evt.${partitionOf(teamId)}.${teamId}.*`;
+
+/** On which the apis tell each other how many requests of whom they took. */
+export const apiRequestsSubject = 'api.requests';
+
 /** Request subject answered by the partition's owner: `writer.<p>.outcome`, see `OutcomeRequest`. */
 export const outcomeSubject = (partition: number): string => `writer.${partition}.outcome`;
+
+/**
+ * Request subjects for operators, answered by any projector: `chat.ops.<name>`, e.g. `nats req chat.ops.views ''`. Request
+ * and answer are JSON objects; a refusal is `{"error": {"code", "message", "retryable"}}`.
+ */
+export const opsSubject = (name: string): string => `chat.ops.${name}`;

@@ -5,16 +5,12 @@
 
 import type { Logger } from '@chat/platform/log';
 import type { Metrics } from '@chat/platform/metrics';
-import { migrate } from '@chat/platform/postgres/migrate';
-import { createPool } from '@chat/platform/postgres/pool';
 import { isServerTrouble } from '@chat/platform/postgres/sqlstate';
 import type { BreakerState } from '@chat/platform/resilience/breaker';
 import { createGuard } from '@chat/platform/resilience/guard';
+import type { OpenVersion, VersionId, ViewStore } from './catalog/view-store.ts';
 import { openMongoStore } from './mongo/store.ts';
-import type { ReadModel } from './port.ts';
-import { readModelMigrations } from './postgres/migrations.ts';
-import { createPostgresReadModel } from './postgres/postgres-read-model.ts';
-import { READ_SCHEMA } from './postgres/schema.ts';
+import { openPostgresStore } from './postgres/store.ts';
 
 export type ReadStoreOptions = {
   readonly kind: 'postgres' | 'mongodb';
@@ -29,11 +25,13 @@ export type ReadStoreOptions = {
   readonly log: Logger;
 };
 
-export type ReadStore = {
-  /** Throws UnavailableFault while the breaker is open, OverloadedFault when too many wait. */
-  readonly readModel: ReadModel;
-  /** Tables, collections and indexes that are missing. Throws on trouble of the store; may be run again. */
-  prepare(): Promise<void>;
+type Run = <T>(fn: () => Promise<T>) => Promise<T>;
+
+/** Every question throws UnavailableFault while the breaker is open, OverloadedFault when too many wait. */
+export type ReadStore = ViewStore & {
+  readonly run: Run;
+  /** For what a question waits for that has its place already. */
+  readonly unguarded: ViewStore;
   breakerState(): BreakerState;
   close(): Promise<void>;
 };
@@ -43,19 +41,30 @@ const WAITING_PER_CONNECTION = 20;
 
 export const openReadStore = (options: ReadStoreOptions): ReadStore => {
   const { kind, name, maxCount, log, metrics } = options;
-  const store = kind === 'mongodb' ? openMongoStore(options) : openPostgres(options);
+  const store = kind === 'mongodb' ? openMongoStore(options) : openPostgresStore(options);
   const guard = createGuard({
     name: `${name}-${kind}`,
     isFailure: isServerTrouble,
     activeMaxCount: maxCount,
     waitingMaxCount: maxCount * WAITING_PER_CONNECTION,
-    probe: () => store.readModel.checkpoint(0),
+    probe: () => store.catalog.read(),
     log,
     metrics,
   });
+  const { run } = guard;
   return {
-    readModel: guarded(store.readModel, guard.run),
-    prepare: () => store.prepare(),
+    run,
+    unguarded: store,
+    views: store.views,
+    catalog: {
+      prepare: () => store.catalog.prepare(),
+      read: () => run(() => store.catalog.read()),
+      swap: (entry) => run(() => store.catalog.swap(entry)),
+    },
+    open: openedOnce((id) => guardedVersion(store.open(id), run)),
+    prepareVersion: (id) => store.prepareVersion(id),
+    dropVersion: (id) => store.dropVersion(id),
+    listVersions: () => run(() => store.listVersions()),
     breakerState: guard.state,
     close: async () => {
       await guard.stop();
@@ -64,27 +73,30 @@ export const openReadStore = (options: ReadStoreOptions): ReadStore => {
   };
 };
 
-const openPostgres = (options: ReadStoreOptions): Omit<ReadStore, 'breakerState'> => {
-  const { url, maxCount: max, name, timeoutMs: statementTimeoutMs, metrics, log } = options;
-  const pool = createPool({ url, max, name, statementTimeoutMs, metrics, log });
-  return {
-    readModel: createPostgresReadModel({ pool }),
-    prepare: async () => {
-      await migrate({ url, migrations: readModelMigrations(), schema: READ_SCHEMA, log });
-    },
-    close: () => pool.end(),
+/** As many as there were versions in the life of the process: a few. */
+const openedOnce = (open: (id: VersionId) => OpenVersion): ((id: VersionId) => OpenVersion) => {
+  const opened = new Map<string, OpenVersion>();
+  return (id) => {
+    const key = `${id.view}-${id.version}`;
+    const found = opened.get(key) ?? open(id);
+    opened.set(key, found);
+    return found;
   };
 };
 
-const guarded = (model: ReadModel, run: <T>(fn: () => Promise<T>) => Promise<T>): ReadModel => ({
-  checkpoint: (partition) => run(() => model.checkpoint(partition)),
-  applyBatch: (batch) => run(() => model.applyBatch(batch)),
-  adoptEpoch: (partition, from, epoch) => run(() => model.adoptEpoch(partition, from, epoch)),
-  teamsOf: (userId) => run(() => model.teamsOf(userId)),
-  channels: (teamId, userId) => run(() => model.channels(teamId, userId)),
-  messages: (teamId, channelId, userId, page) => run(() => model.messages(teamId, channelId, userId, page)),
-  members: (teamId, channelId, userId) => run(() => model.members(teamId, channelId, userId)),
-  membership: (teamId, userId) => run(() => model.membership(teamId, userId)),
-  changedMembers: (partition, afterSeq, limitCount) =>
-    run(() => model.changedMembers(partition, afterSeq, limitCount)),
-});
+const guardedVersion = ({ target, core }: OpenVersion, run: Run): OpenVersion => {
+  if (core === undefined) return { target: everyCall(target, run) };
+  const model = everyCall(core, run);
+  return { target: model, core: model };
+};
+
+type Calls = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>;
+
+/** The same port, each call of it through `run`. */
+export const everyCall = <T extends { readonly [K in keyof T]: Calls[string] }>(port: T, run: Run): T =>
+  Object.fromEntries(
+    Object.entries<Calls[string]>(port).map(([name, call]) => [
+      name,
+      (...args: never[]) => run(() => call(...args)),
+    ]),
+  ) as T;

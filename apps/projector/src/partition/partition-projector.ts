@@ -1,7 +1,7 @@
 /**
- * One partition of the log into the read model, in order, for ever.
+ * One partition of the log into one version of one view, in order, for ever.
  *
- * States: starting → following ⇄ (waiting | halted) → stopped.
+ * States: starting → (filling →) following ⇄ (waiting | halted) → stopped.
  * - starting, waiting: looking for the place to go on (findStart); a server does not answer, or the stream is not there.
  * - following: events the stream no longer has come from event_log first, then the ordered feed fills a bounded buffer,
  *   and one batch after the other is applied in one transaction with the checkpoint. Trouble of the store: the same
@@ -12,6 +12,9 @@
  *
  * Crash points: before the commit nothing happened; after it the membership view may lack the batch, which the
  * members publisher finds at the next start (its position is behind the checkpoint).
+ *
+ * A version without a checkpoint begins at event 1, and what is far behind the stream's end is read from event_log
+ * (`fill`): that is how a version is built.
  */
 
 import { evtStream } from '@chat/contracts/streams';
@@ -25,14 +28,16 @@ import { pause, retryUntil } from '@chat/platform/resilience/backoff';
 import { onceAsync } from '@chat/platform/service';
 import { HEADER_TRACEPARENT, type Tracer } from '@chat/platform/tracing';
 import { touchedMembers } from '@chat/read-model/fold';
+import type { VersionId } from '@chat/read-model/catalog/view-store';
 import {
   type ApplyResult,
   type EventBatch,
   LogFault,
+  type ProjectionTarget,
   type ReadEvent,
-  type ReadModel,
 } from '@chat/read-model/port';
 import type { MembersPublisher } from '../membership/members-publisher.ts';
+import type { FillTurns } from '../rebuild/fill-turns.ts';
 import { EventFault, type RawEvent, decodeBatch, payloadDigest } from './decode-event.ts';
 import { type BufferBounds, EventBuffer } from './event-buffer.ts';
 import type { EventLog } from './event-log.ts';
@@ -44,9 +49,11 @@ export type PartitionProjectorDeps = {
   readonly partition: number;
   readonly instance: string;
   readonly nats: NatsHandle;
-  readonly readModel: ReadModel;
+  readonly id: VersionId;
+  readonly target: ProjectionTarget;
   readonly eventLog: EventLog;
-  readonly members: MembersPublisher;
+  /** Given to a version that is being built: it is filled from event_log while it is far behind. */
+  readonly fill?: FillTurns | undefined;
   readonly batch: BufferBounds;
   readonly buffer: BufferBounds;
   readonly batchIntervalMs: number;
@@ -69,7 +76,7 @@ export type PartitionStats = {
 
 export type PartitionState = {
   readonly ok: boolean;
-  readonly state: 'starting' | 'waiting' | 'following' | 'halted' | 'stopped';
+  readonly state: 'starting' | 'waiting' | 'filling' | 'following' | 'halted' | 'stopped';
   readonly reason?: string;
   /** Last applied event. */
   readonly seq: number;
@@ -80,6 +87,11 @@ export type PartitionState = {
 export type PartitionProjector = {
   start(): Promise<void>;
   stop(): Promise<void>;
+  /**
+   * From now on what is applied is noted there, and first how far it is; undefined: nowhere. What was applied before
+   * is the publisher's own to find (its position in the stream is behind).
+   */
+  publishTo(members: MembersPublisher | undefined): void;
   state(): PartitionState;
   lag(): Lag;
 };
@@ -88,13 +100,19 @@ const RETRY_BASE_MS = 100;
 const RETRY_MAX_MS = 2_000;
 const WAIT_RECHECK_MS = 250;
 const HALT_RECHECK_MS = 5_000;
-const LOG_PAGE_COUNT = 500;
+const LOG_PAGE_COUNT = 2_000;
+/** Nearer to the end of the stream the feed is the quicker way. */
+const FILL_MIN_COUNT = 5_000;
+
+const noEvents: Promise<readonly RawEvent[]> = Promise.resolve([]);
 
 /** Why the present following ends: look for the start again. */
 type Doubt = 'gap' | 'stream' | 'checkpoint';
 
 export const createPartitionProjector = (deps: PartitionProjectorDeps): PartitionProjector => {
-  const { partition, nats, readModel, eventLog, members, log, tracer } = deps;
+  const { partition, nats, target, eventLog, tracer } = deps;
+  const { view, version } = deps.id;
+  const log = deps.log.child({ view, version });
   const stream = evtStream(partition);
   const abort = new AbortController();
   const { signal } = abort;
@@ -104,6 +122,9 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
   let state: PartitionState['state'] = 'starting';
   let reason: string | undefined;
   let appliedSeq = 0;
+  /** Of `appliedSeq`; undefined until the place to go on was found. */
+  let appliedEpoch: string | undefined;
+  let members: MembersPublisher | undefined;
   let storeTrouble: string | undefined;
   let feed: OrderedFeed | undefined;
   let doubt: Doubt | undefined;
@@ -152,29 +173,43 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     const { epoch, nextSeq, firstInStream, lastInStream } = start;
     // A hole that was seen in a stream that is no more says nothing about this one.
     if (holeEndSeq > lastInStream + 1) holeEndSeq = 0;
-    const fromStreamSeq = Math.max(firstInStream, holeEndSeq);
+    const isFarBehind = deps.fill !== undefined && lastInStream - nextSeq >= FILL_MIN_COUNT;
+    const fromStreamSeq = Math.max(firstInStream, holeEndSeq, isFarBehind ? lastInStream + 1 : 0);
     appliedSeq = nextSeq - 1;
+    appliedEpoch = epoch;
     lag.restart(lastInStream);
-    members.note([], appliedSeq, epoch);
+    members?.note([], appliedSeq, epoch);
     if (fromStreamSeq > nextSeq && !(await fillFromLog(epoch, fromStreamSeq))) return;
-    await followFeed(epoch);
+    // The stream has gone on meanwhile: look again how far.
+    if (!isFarBehind) await followFeed(epoch);
   };
 
-  /** The events below `endSeq` from event_log. False: start again. */
+  /** The events below `endSeq` from event_log; the next page is read while one is applied. False: start again. */
   const fillFromLog = async (epoch: string, endSeq: number): Promise<boolean> => {
-    log.warn(
-      { partition, from: appliedSeq + 1, to: endSeq - 1 },
-      'reading from event_log what the stream no longer has',
-    );
+    log.info({ partition, from: appliedSeq + 1, to: endSeq - 1 }, 'reading events from event_log');
+    setState('filling');
+    const pageFrom = (from: number): Promise<readonly RawEvent[]> => {
+      const page = from < endSeq ? eventLog.read(partition, from, endSeq - 1, LOG_PAGE_COUNT) : noEvents;
+      // Awaited in its turn; the page before it may fail first.
+      page.catch(() => undefined);
+      return page;
+    };
+    let next = pageFrom(appliedSeq + 1);
     while (appliedSeq + 1 < endSeq && !signal.aborted) {
       const from = appliedSeq + 1;
-      const rows = await eventLog.read(partition, from, endSeq - 1, LOG_PAGE_COUNT);
+      const rows = await next;
       const hole = rows.findIndex((row, at) => row.seq !== from + at);
       const events = hole === -1 ? rows : rows.slice(0, hole);
       if (events.length === 0) {
         throw new Error(`neither ${stream} nor event_log has event ${from}; it is not skipped`);
       }
-      if (!(await apply(epoch, events))) return false;
+      next = pageFrom(from + events.length);
+      const giveBack = await deps.fill?.take(signal);
+      try {
+        if (!(await apply(epoch, events))) return false;
+      } finally {
+        giveBack?.();
+      }
     }
     return true;
   };
@@ -206,7 +241,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       jsm: nats.jsm,
       stream,
       startSeq: appliedSeq + 1,
-      namePrefix: `projector_${deps.instance}_${partition}`,
+      namePrefix: `projector_${deps.instance}_${partition}_${view}_v${version}`,
       onMessage: (message) => {
         const { seq, subject, data } = message;
         const trace =
@@ -262,7 +297,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
    */
   const storeWasSetBack = async (epoch: string): Promise<boolean> => {
     try {
-      const checkpoint = await readModel.checkpoint(partition);
+      const checkpoint = await target.checkpoint(partition);
       const isBehind = (checkpoint?.seq ?? 0) < appliedSeq;
       const isElse = checkpoint !== undefined && checkpoint.epoch !== epoch;
       if (isBehind || isElse) {
@@ -322,7 +357,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       events,
       digest: payloadDigest(last.data),
     };
-    await members.room(signal);
+    await members?.room(signal);
     const beganMs = performance.now();
     const result = await applyUntilTaken(batch);
     if (result.kind !== 'applied') {
@@ -341,12 +376,12 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       durationMs: performance.now() - beganMs,
     });
     if (tracer !== undefined) for (const raw of raws) raw.trace?.end({ 'chat.batch': raws.length });
-    members.note(touchedMembers(events), appliedSeq, epoch);
+    members?.note(touchedMembers(events), appliedSeq, epoch);
     return true;
   };
 
   const applyUntilTaken = async (batch: EventBatch): Promise<ApplyResult> => {
-    const result = await retryUntil(signal, () => readModel.applyBatch(batch), {
+    const result = await retryUntil(signal, () => target.applyBatch(batch), {
       baseMs: RETRY_BASE_MS,
       maxMs: RETRY_MAX_MS,
       isRetryable: (error) => !(error instanceof LogFault),
@@ -374,6 +409,10 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       await running;
       setState('stopped');
     }),
+    publishTo: (next) => {
+      members = next;
+      if (appliedEpoch !== undefined) members?.note([], appliedSeq, appliedEpoch);
+    },
     // What waits in the buffer only for its batch's turn counts as well.
     lag: () => {
       if (lag.isIdle()) lag.oldest(buffer.peek());

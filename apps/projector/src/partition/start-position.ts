@@ -6,7 +6,7 @@
 import { evtStream } from '@chat/contracts/streams';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type ExistingStreamState, getMessage, streamState } from '@chat/platform/nats/streams';
-import type { Checkpoint, ReadModel } from '@chat/read-model/port';
+import type { Checkpoint, ProjectionTarget } from '@chat/read-model/port';
 import { payloadDigest } from './decode-event.ts';
 import type { EventLog } from './event-log.ts';
 
@@ -26,14 +26,14 @@ export type StartPosition =
 export type StartDeps = {
   readonly partition: number;
   readonly nats: Pick<NatsHandle, 'jsm'>;
-  readonly readModel: ReadModel;
+  readonly target: ProjectionTarget;
   readonly eventLog: EventLog;
 };
 
 /** Throws when a server does not answer. */
 export const findStart = async (deps: StartDeps): Promise<StartPosition> => {
-  const { partition, nats, readModel } = deps;
-  const checkpoint = await readModel.checkpoint(partition);
+  const { partition, nats, target } = deps;
+  const checkpoint = await target.checkpoint(partition);
   const stream = await streamState(nats.jsm, evtStream(partition));
   if (!stream.exists) return { kind: 'wait', why: 'stream_missing' };
   const { epoch, firstSeq: firstInStream, lastSeq: lastInStream } = stream;
@@ -69,7 +69,7 @@ const digestAt = async (
  * the new epoch and still holds our last event at its number (the log is append-only: what precedes is equal too).
  */
 const changeEpoch = async (
-  { partition, readModel, eventLog }: StartDeps,
+  { partition, target, eventLog }: StartDeps,
   checkpoint: Checkpoint,
   epoch: string,
   stream: ExistingStreamState,
@@ -82,7 +82,7 @@ const changeEpoch = async (
       `confirm event ${checkpoint.seq}: the read model must be rebuilt`;
     return { kind: 'halt', reason };
   }
-  if (!(await readModel.adoptEpoch(partition, checkpoint, epoch)))
+  if (!(await target.adoptEpoch(partition, checkpoint, epoch)))
     return { kind: 'wait', why: 'stream_behind' };
   const { firstSeq: firstInStream, lastSeq: lastInStream } = stream;
   return { kind: 'go', epoch, nextSeq: checkpoint.seq + 1, firstInStream, lastInStream };

@@ -8,11 +8,10 @@ import { createLogger } from '@chat/platform/log';
 import { type Metrics, createMetrics } from '@chat/platform/metrics';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import { ensureEvtStream, getMessage, streamState } from '@chat/platform/nats/streams';
-import { migrate } from '@chat/platform/postgres/migrate';
 import { createPool } from '@chat/platform/postgres/pool';
 import type { ReadEvent, ReadModel } from '@chat/read-model/port';
-import { readModelMigrations } from '@chat/read-model/postgres/migrations';
 import { createPostgresReadModel } from '@chat/read-model/postgres/postgres-read-model';
+import { openPostgresStore } from '@chat/read-model/postgres/store';
 import type { NatsServer } from '@chat/testkit/servers/nats-server';
 import type pg from 'pg';
 import { readProjectorConfig } from '../config.ts';
@@ -61,12 +60,19 @@ export const createWorld = async (nats: NatsServer, databaseUrl: string): Promis
       inboxPrefix: `_INBOX_${role}`,
       log,
     });
-  await migrate({ url: databaseUrl, migrations: readModelMigrations(), schema: 'read', log });
   const pool = createPool({ url: databaseUrl, max: 8, name: 'test', statementTimeoutMs: 10_000, log });
   await pool.query(writeTables);
   const writer = await connect('writer');
   const ops = await connect('ops');
   const closers: (() => Promise<unknown>)[] = [];
+  const store = openPostgresStore({
+    url: databaseUrl,
+    maxCount: 8,
+    name: 'test-store',
+    timeoutMs: 10_000,
+    log,
+  });
+  await store.prepareVersion({ view: 'core', version: 1 });
   const readModel = createPostgresReadModel({ pool });
 
   const env: Record<string, string> = {
@@ -141,7 +147,7 @@ export const createWorld = async (nats: NatsServer, databaseUrl: string): Promis
       const projector = createProjector({
         config,
         nats: own,
-        readModel,
+        store,
         eventLog: createEventLog(pool),
         metrics,
         log,
@@ -160,6 +166,7 @@ export const createWorld = async (nats: NatsServer, databaseUrl: string): Promis
       for (const close of closers.reverse()) await close();
       await writer.close();
       await ops.close();
+      await store.close();
       await pool.end();
     },
   };

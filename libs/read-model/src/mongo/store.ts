@@ -1,31 +1,61 @@
-/** The read model in MongoDB with the connection it owns, for the processes that choose it. */
+/** The read store in MongoDB with the connection it owns, for the processes that choose it. */
 
+import { createMongoCatalog } from '../catalog/mongo-catalog.ts';
+import type { ViewName } from '../catalog/catalog.ts';
+import { type VersionId, type ViewStore, versionNames } from '../catalog/view-store.ts';
 import type { ReadModel } from '../port.ts';
 import { type MongoClientOptions, connector, createMongoClient } from './client.ts';
-import { prepareMongoReadModel } from './collections.ts';
+import { READ_DATABASE, prepareMongoReadModel } from './collections.ts';
 import { createMongoReadModel } from './mongo-read-model.ts';
 import { storeFaultOf } from './store-fault.ts';
 
-export type MongoStore = {
+export type MongoStore = ViewStore & {
+  /** Version 1 of core, whatever the catalogue says. */
   readonly readModel: ReadModel;
-  /** Collections and indexes; by the projector, before its first batch. UnavailableFault: try again. */
+  /** Its collections and indexes. UnavailableFault: try again. */
   prepare(): Promise<void>;
   close(): Promise<void>;
 };
 
+const views: readonly ViewName[] = ['core'];
+const { nameOf, parse } = versionNames(READ_DATABASE);
+
 export const openMongoStore = (options: MongoClientOptions): MongoStore => {
+  const { timeoutMs } = options;
   const client = createMongoClient(options);
   const connected = connector(client);
+  const asked = async <T>(fn: () => Promise<T>): Promise<T> => {
+    try {
+      await connected();
+      return await fn();
+    } catch (error) {
+      throw storeFaultOf(error);
+    }
+  };
+  const openModel = (id: VersionId): ReadModel =>
+    createMongoReadModel({ client, timeoutMs, database: nameOf(id) });
+  const prepareVersion = (id: VersionId): Promise<void> =>
+    asked(() => prepareMongoReadModel(client, nameOf(id)));
+  const first: VersionId = { view: 'core', version: 1 };
   return {
-    readModel: createMongoReadModel({ client, timeoutMs: options.timeoutMs }),
-    prepare: async () => {
-      try {
-        await connected();
-        await prepareMongoReadModel(client);
-      } catch (error) {
-        throw storeFaultOf(error);
-      }
+    readModel: openModel(first),
+    prepare: () => prepareVersion(first),
+    views,
+    catalog: createMongoCatalog({ client, connected, timeoutMs }),
+    open: (id) => {
+      const core = openModel(id);
+      return { target: core, core };
     },
+    prepareVersion,
+    dropVersion: (id) =>
+      asked(async () => {
+        await client.db(nameOf(id)).dropDatabase();
+      }),
+    listVersions: () =>
+      asked(async () => {
+        const { databases } = await client.db('admin').admin().listDatabases({ nameOnly: true });
+        return databases.flatMap(({ name }) => parse(name) ?? []);
+      }),
     close: () => client.close(),
   };
 };

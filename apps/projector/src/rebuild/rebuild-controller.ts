@@ -1,0 +1,97 @@
+/**
+ * What every projector does for the versions in the catalogue, at each look: switch to a version that has caught up, and
+ * drop what is past its grace. There is no leader and nothing to resume: it all follows from catalogue and checkpoints,
+ * each step is one swap of the catalogue or may be done twice, and of two processes at once one finds it done.
+ *
+ * Order of an end: past `dropAfterMs` nobody projects it any more (each at its next look) → DROP_MARGIN later it is
+ * dropped → it leaves the catalogue. A crash in between: dropped again. What a process that slept through all that writes
+ * afterwards stands in no catalogue, and is swept.
+ */
+
+import { reasonOf } from '@chat/platform/faults';
+import type { Logger } from '@chat/platform/log';
+import {
+  type Catalog,
+  type ViewName,
+  buildingVersion,
+  changeCatalog,
+  forgetVersion,
+  switchVersion,
+} from '@chat/read-model/catalog/catalog';
+import type { VersionId, ViewStore } from '@chat/read-model/catalog/view-store';
+import { type ProgressDeps, headsOf, progressOf, totalsOf } from './progress.ts';
+
+export type RebuildControllerDeps = ProgressDeps & {
+  readonly store: ViewStore;
+  readonly graceMs: number;
+  /** How often the catalogue is looked at, by every projector. */
+  readonly intervalMs: number;
+  readonly log: Logger;
+};
+
+export type RebuildController = { afterLook(catalog: Catalog): Promise<void> };
+
+/** So near to its end a version counts as caught up in a partition: some batches at most, which it applies while apis go over. */
+const CAUGHT_UP_COUNT = 1_000;
+const SWEEP_INTERVAL_MS = 10_000;
+
+export const createRebuildController = (deps: RebuildControllerDeps): RebuildController => {
+  const { store, graceMs, log } = deps;
+  let sweptAtMs = -Infinity;
+
+  const switchIfCaughtUp = async (view: ViewName, version: number): Promise<void> => {
+    const heads = await headsOf(deps);
+    const totals = totalsOf(await progressOf(deps, { view, version }, heads));
+    if (totals.lagMaxCount > CAUGHT_UP_COUNT) return;
+    const change = await changeCatalog(store.catalog, view, (entry, nowMs) =>
+      switchVersion(entry, version, nowMs, graceMs),
+    );
+    if (change.kind === 'changed') log.info({ view, version, ...totals }, 'a rebuilt version is live');
+  };
+
+  const end = async (id: VersionId): Promise<void> => {
+    await store.dropVersion(id);
+    for (;;) {
+      const { entries } = await store.catalog.read();
+      const entry = entries[id.view];
+      if (!entry.versions.some(({ version }) => version === id.version)) return;
+      if (await store.catalog.swap(forgetVersion(entry, id.version))) break;
+    }
+    log.info(id, 'a retired version was dropped');
+  };
+
+  /** Listed before the catalogue is read: what is made meanwhile is not in the list, what is gone from the catalogue was dropped. */
+  const sweep = async (): Promise<void> => {
+    const found = await store.listVersions();
+    const { entries } = await store.catalog.read();
+    for (const id of found) {
+      const { revision, versions } = entries[id.view];
+      // Nothing was ever written down of this view: the catalogue is no witness.
+      if (revision === 0 || versions.some(({ version }) => version === id.version)) continue;
+      await store.dropVersion(id);
+      log.warn(id, 'a version that no catalogue names was dropped');
+    }
+  };
+
+  const step = async (what: string, run: () => Promise<void>): Promise<void> => {
+    await run().catch((error: unknown) =>
+      log.warn({ reason: reasonOf(error) }, `${what} failed, tried again`),
+    );
+  };
+
+  return {
+    afterLook: async ({ entries, nowMs }) => {
+      for (const view of store.views) {
+        const building = buildingVersion(entries[view]);
+        if (building) await step('a switch', () => switchIfCaughtUp(view, building.version));
+        for (const { version, state, dropAfterMs = Infinity } of entries[view].versions) {
+          const isOver = state === 'retired' && nowMs >= dropAfterMs + 2 * deps.intervalMs;
+          if (isOver) await step('a drop', () => end({ view, version }));
+        }
+      }
+      if (performance.now() - sweptAtMs < SWEEP_INTERVAL_MS) return;
+      sweptAtMs = performance.now();
+      await step('a sweep', sweep);
+    },
+  };
+};

@@ -1,0 +1,51 @@
+/** The read store in PostgreSQL with the pool it owns: each version of a view is a schema. */
+
+import type { Logger } from '@chat/platform/log';
+import type { Metrics } from '@chat/platform/metrics';
+import { migrate } from '@chat/platform/postgres/migrate';
+import { createPool } from '@chat/platform/postgres/pool';
+import type { ViewName } from '../catalog/catalog.ts';
+import { createPostgresCatalog } from '../catalog/postgres-catalog.ts';
+import { type ViewStore, versionNames } from '../catalog/view-store.ts';
+import { readModelMigrations } from './migrations.ts';
+import { createPostgresReadModel } from './postgres-read-model.ts';
+import { READ_SCHEMA } from './schema.ts';
+
+export type PostgresStoreOptions = {
+  readonly url: string;
+  readonly maxCount: number;
+  readonly name: string;
+  readonly timeoutMs: number;
+  readonly metrics?: Metrics | undefined;
+  readonly log: Logger;
+};
+
+export type PostgresStore = ViewStore & { close(): Promise<void> };
+
+const views: readonly ViewName[] = ['core'];
+const { nameOf, parse } = versionNames(READ_SCHEMA);
+
+export const openPostgresStore = (options: PostgresStoreOptions): PostgresStore => {
+  const { url, maxCount: max, name, timeoutMs: statementTimeoutMs, metrics, log } = options;
+  const pool = createPool({ url, max, name, statementTimeoutMs, metrics, log });
+  return {
+    views,
+    catalog: createPostgresCatalog({ pool, url, log }),
+    open: (id) => {
+      const core = createPostgresReadModel({ pool, schema: nameOf(id) });
+      return { target: core, core };
+    },
+    prepareVersion: async (id) => {
+      const schema = nameOf(id);
+      await migrate({ url, migrations: readModelMigrations(schema), schema, log });
+    },
+    dropVersion: async (id) => {
+      await pool.query(`DROP SCHEMA IF EXISTS ${nameOf(id)} CASCADE`);
+    },
+    listVersions: async () => {
+      const { rows } = await pool.query<{ name: string }>(`SELECT nspname AS name FROM pg_namespace`);
+      return rows.flatMap(({ name: schema }) => parse(schema) ?? []);
+    },
+    close: () => pool.end(),
+  };
+};
