@@ -13,6 +13,7 @@ import type { ErrorCode } from '@chat/contracts/errors';
 import type { EventElement, OutcomeReply, OutcomeRequest } from '@chat/contracts/events';
 import { type CommandId, type TeamId, type UserId, partitionOf } from '@chat/contracts/ids';
 import { cmdSubject, outcomeSubject } from '@chat/contracts/subjects';
+import { readStoredEvent } from '@chat/contracts/upcast';
 import { cmdStream } from '@chat/contracts/streams';
 import type { Clock } from '@chat/platform/clock';
 import { commandHash } from '@chat/platform/command-hash';
@@ -169,7 +170,8 @@ export const createCommandEntry = (deps: CommandEntryDeps): CommandEntry => {
     const reply = await outcome(wish, hash, deadlineMs);
     if (reply?.kind === 'persisted') {
       const isNew = reply.cmdSeq === stored.seq && !stored.duplicate;
-      return { kind: 'persisted', seq: reply.seq, event: reply.event, isNew };
+      // The first event of a command that may have been sent long ago: of any version.
+      return { kind: 'persisted', seq: reply.seq, event: readStoredEvent(reply.event), isNew };
     }
     if (reply?.kind === 'rejected') return { kind: 'rejected', code: reply.code, message: reply.message };
     return { kind: 'accepted' };

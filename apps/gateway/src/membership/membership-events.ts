@@ -2,6 +2,7 @@
 
 import type { EventElement } from '@chat/contracts/events';
 import type { ChannelId } from '@chat/contracts/ids';
+import { type StoredEvent, upcast } from '@chat/contracts/upcast';
 
 export type MembershipChange =
   | { readonly kind: 'joined'; readonly channelId: ChannelId }
@@ -45,10 +46,17 @@ export const applyChange = (membership: Membership, change: MembershipChange, se
   }
 };
 
-/** An event of a `u_` scope, parsed; undefined when it is none that can be read. */
+/**
+ * An event of a `u_` scope, of any version; undefined when it is none that can be read. One that is newer than this
+ * gateway is passed on as it is: who was let in or out is told by type and channel, which no version changes, and a
+ * removal that was not heeded would leak.
+ */
 export const parseEvent = (data: Uint8Array): EventElement | undefined => {
   try {
-    return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()) as EventElement;
+    const json = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
+    const stored = JSON.parse(json) as StoredEvent;
+    const read = upcast(stored);
+    return read.kind === 'read' ? read.event : (stored as EventElement);
   } catch {
     return undefined;
   }

@@ -1,12 +1,12 @@
 /**
- * Bytes of `EVT_<p>` or of `event_log` → an event that this version understands. What it does not understand it
+ * Bytes of `EVT_<p>` or of `event_log`, of any version ever written → an event of today. What it does not understand it
  * must not skip: the partition halts (EventFault) until a projector that knows the type is deployed.
  */
 
 import { createHash } from 'node:crypto';
-import { type EventElement, type EventType, eventVersions } from '@chat/contracts/events';
 import { partitionOf } from '@chat/contracts/ids';
 import { parseEvtSubject } from '@chat/contracts/subjects';
+import { type StoredEvent, upcast } from '@chat/contracts/upcast';
 import type { TraceSpan } from '@chat/platform/tracing';
 import type { ReadEvent } from '@chat/read-model/port';
 
@@ -26,10 +26,10 @@ export type RawEvent = {
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-const parse = (raw: RawEvent): Partial<EventElement> => {
+const parse = (raw: RawEvent): Partial<StoredEvent> => {
   try {
     const value: unknown = JSON.parse(decoder.decode(raw.data));
-    if (typeof value === 'object' && value !== null) return value as Partial<EventElement>;
+    if (typeof value === 'object' && value !== null) return value as Partial<StoredEvent>;
   } catch {
     // said below, without any part of the payload
   }
@@ -49,13 +49,13 @@ const decodeEvent = (partition: number, raw: RawEvent): ReadEvent | undefined =>
   const event = parse(raw);
   if (event.seq !== raw.seq) throw new EventFault(`event ${raw.seq} says that its seq is ${event.seq}`);
   if (partitionOf(address.teamId) !== partition) return undefined;
-  const known = eventVersions[event.type as EventType] as number | undefined;
-  if (known === undefined || typeof event.v !== 'number' || event.v < 1 || event.v > known) {
+  const read = upcast(event as StoredEvent);
+  if (read.kind !== 'read') {
     throw new EventFault(
       `event ${raw.seq} is of type ${String(event.type)} version ${String(event.v)}, which this projector does not know`,
     );
   }
-  return { teamId: address.teamId, scope: address.scope, event: event as EventElement };
+  return { teamId: address.teamId, scope: address.scope, event: read.event };
 };
 
 export type DecodedBatch = {
