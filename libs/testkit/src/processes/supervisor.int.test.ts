@@ -11,7 +11,10 @@ import {
 } from './supervisor.ts';
 
 /** A real process that only lives. */
-const liveProcess = (source = 'setInterval(() => {}, 1000)'): Supervisable => {
+const liveProcess = (
+  source = 'setInterval(() => {}, 1000)',
+  needsRestart?: () => Promise<boolean>,
+): Supervisable => {
   let child: Child | undefined;
   const isRunning = (): boolean => child !== undefined && !child.exit();
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -35,6 +38,7 @@ const liveProcess = (source = 'setInterval(() => {}, 1000)'): Supervisable => {
     },
     exited: async () => void (await child?.exited),
     isRunning,
+    ...(needsRestart ? { needsRestart } : {}),
     tail: () => child?.tail() ?? [],
     [Symbol.asyncDispose]: () => end('SIGKILL'),
   };
@@ -95,6 +99,19 @@ describe('a supervised process', () => {
     await unit.kill();
     await delay(policy.baseMs * 4); // longer than the restart that must not come
     expect(unit.isRunning()).toBe(false);
+  });
+
+  it('that runs and says again and again that it needs a restart gets one; saying so once is not enough', async () => {
+    const events: SupervisorEvent[] = [];
+    const answers = [true, false, true, true, true];
+    const target = liveProcess(undefined, async () => answers.shift() ?? false);
+    unit = supervise('p', target, { ...policy, probeEveryMs: 10 }, (event) => events.push(event));
+    await unit.start();
+    const first = unit.pid;
+    await until(() => events.length === 3);
+    expect(events.map(({ kind }) => kind)).toEqual(['unhealthy', 'died', 'restarted']);
+    expect(answers).toEqual([]);
+    expect(unit.pid).not.toBe(first);
   });
 
   it('waits no longer than the longest delay', () => {

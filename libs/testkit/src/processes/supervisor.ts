@@ -4,6 +4,9 @@
  * States of `supervise`: wanted (running, or dead and waiting for its restart) ⇄ stopped on purpose. A process that
  * dies while it is wanted is started again after a delay that doubles with each quick death, for ever; one that
  * lived `steadyMs` begins at the first delay again. The overflow action of the backoff is its longest delay.
+ *
+ * One that can be asked for its liveness is asked while it runs, and stopped when it says UNHEALTHY_MAX_COUNT times in a
+ * row that it needs a restart: then it is dead like any other. Silence is no such answer: what is paused stays paused.
  */
 
 import type { ServerHandle } from '../servers/server-handle.ts';
@@ -17,6 +20,7 @@ export type SupervisorEvent =
       readonly restartInMs: number;
       readonly tail: readonly string[];
     }
+  | { readonly kind: 'unhealthy'; readonly name: string }
   | { readonly kind: 'restarted'; readonly name: string; readonly pid: number }
   | {
       readonly kind: 'restart-failed';
@@ -30,16 +34,23 @@ export type SupervisorPolicy = {
   readonly baseMs: number;
   readonly maxMs: number;
   readonly steadyMs: number;
+  readonly probeEveryMs: number;
 };
+
+const UNHEALTHY_MAX_COUNT = 3;
 
 export const platformPolicy: SupervisorPolicy = {
   isRestarting: true,
+  probeEveryMs: 1_000,
   baseMs: 500,
   maxMs: 30_000,
   steadyMs: 30_000,
 };
 
 export type Supervised = Supervisable & { readonly name: string };
+
+/** Keeps no process alive: a probe ends with what it probes. */
+const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 /** Delay before restart number `quickDeathCount` (0-based) in a row. */
 export const restartDelayMs = (policy: SupervisorPolicy, quickDeathCount: number): number =>
@@ -56,8 +67,23 @@ export const supervise = (
   let timer: NodeJS.Timeout | undefined;
   let starting: Promise<void> | undefined;
 
+  /** Ends with the process that it watches. */
+  const probe = async (hasEnded: () => boolean): Promise<void> => {
+    for (let unhealthyCount = 0; !hasEnded();) {
+      await rest(policy.probeEveryMs);
+      if (hasEnded()) return;
+      const isUnhealthy = (await target.needsRestart?.()) ?? false;
+      unhealthyCount = isUnhealthy ? unhealthyCount + 1 : 0;
+      if (unhealthyCount < UNHEALTHY_MAX_COUNT || hasEnded()) continue;
+      onEvent({ kind: 'unhealthy', name });
+      return target.stop();
+    }
+  };
   const watch = (): void => {
     const startedAtMs = Date.now();
+    let hasEnded = false;
+    void target.exited().then(() => (hasEnded = true));
+    if (policy.isRestarting && target.needsRestart) void probe(() => hasEnded || !isWanted);
     void target.exited().then(() => {
       if (!isWanted || target.isRunning()) return;
       quickDeathCount = Date.now() - startedAtMs >= policy.steadyMs ? 0 : quickDeathCount;

@@ -88,6 +88,23 @@ const isHealthy = async (monitor: number): Promise<boolean> => {
   }
 };
 
+/**
+ * After a write error (a full disk) nats-server stores nothing more in that stream, says so in its health, and answers no
+ * publish, also when there is room again: seen on 2.15. The same of JetStream as a whole that it switched off.
+ */
+const neverHeals = /write error|JetStream is not current|JetStream (has been )?disabled/i;
+
+const needsRestart = async (monitor: number): Promise<boolean> => {
+  try {
+    const response = await fetch(`http://127.0.0.1:${monitor}/healthz`, {
+      signal: AbortSignal.timeout(2000),
+    });
+    return !response.ok && neverHeals.test(await response.text());
+  } catch {
+    return false; // no answer: busy, paused, or gone
+  }
+};
+
 const faultOf = (tail: readonly string[], port: number): ServerFault => {
   const text = tail.join('\n');
   if (text.includes('address already in use'))
@@ -129,7 +146,8 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
   const binary = options.binary ?? (await findNatsServer(options.say));
   const credentials = options.credentials ?? newNatsCredentials();
   const dataDir = resolve(options.dataDir);
-  const portsDir = join(dataDir, 'ports');
+  // Beside the data: a server whose disk is full can write nothing there, and starts all the same.
+  const portsDir = `${dataDir}.ports`;
   let port = options.port;
   let monitor = 0;
   let child: Child | undefined;
@@ -149,8 +167,7 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
     });
     child = started;
     isPaused = false;
-    const portsFile = join(portsDir, `nats-server_${started.pid}.ports`);
-    const ports = await waitUntilReady(started, portsFile, at);
+    const ports = await waitUntilReady(started, join(portsDir, `nats-server_${started.pid}.ports`), at);
     port = ports.client;
     monitor = ports.monitor;
   };
@@ -170,10 +187,10 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
     }
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
-    if (!child || child.exit()) return;
-    if (isPaused) child.signal('SIGCONT');
+    if (isPaused) child?.signal('SIGCONT');
     isPaused = false;
-    await child.end(signal, STOP_GRACE_MS);
+    if (child && !child.exit()) await child.end(signal, STOP_GRACE_MS);
+    await rm(portsDir, { recursive: true, force: true });
   };
   const stop = (): Promise<void> => end('SIGTERM');
 
@@ -212,6 +229,7 @@ export const startNats = async (options: NatsServerOptions): Promise<NatsServer>
       await child?.exited;
     },
     isRunning: () => child !== undefined && !child.exit(),
+    needsRestart: () => needsRestart(monitor),
     tail: () => child?.tail() ?? [],
     [Symbol.asyncDispose]: stop,
   };

@@ -6,7 +6,8 @@ export type ServerFaultCode =
   | 'DATA_IN_USE'
   | 'USER_MISSING'
   | 'EXITED'
-  | 'START_TIMEOUT';
+  | 'START_TIMEOUT'
+  | 'CANNOT_MOUNT';
 
 /** A server could not be had or started. The message is one sentence for a person, with what to do. */
 export class ServerFault extends Error {
