@@ -59,6 +59,8 @@ export type ChatClientEvents = {
   };
   /** Events between the old cursor and `head` were not and will not be delivered as `event`; the store is read anew. */
   readonly snapshot: { readonly head: number; readonly reason: string };
+  /** A session goes on after `fromSeq`: what came since, up to `head`, follows as `event`, then the live ones. */
+  readonly resumed: { readonly fromSeq: number; readonly head: number };
   readonly typing: Extract<ServerFrame, { t: 'typing' }>;
   readonly presence: Extract<ServerFrame, { t: 'presence' }>;
   /** The gateway shuts down: this session moves to another in that time, by itself. */
@@ -270,6 +272,8 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
       case 'welcome':
         if (effect.isNewEpoch) store.reset();
         return store.setMe(effect.userId);
+      case 'resumed':
+        return emitter.emit('resumed', { fromSeq: effect.fromSeq, head: effect.head });
       case 'snapshot':
         emitter.emit('snapshot', { head: effect.head, reason: effect.reason });
         return sync.snapshot(effect.snapshotId, effect.epoch, effect.head);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ACK_EVERY_MS, STABLE_AFTER_MS } from './session-core.ts';
+import { ACK_EVERY_MS, FORGIVE_ONE_MS, STABLE_AFTER_MS } from './session-core.ts';
 import type { SessionEffect } from './session-types.ts';
 import type { WelcomeFrame } from '@chat/contracts/frames';
 import {
@@ -67,6 +67,41 @@ describe('connecting', () => {
     expect([loseAfter(10), loseAfter(10), loseAfter(10)]).toEqual([999, 1_999, 3_999]);
     expect(loseAfter(STABLE_AFTER_MS)).toBe(999);
     expect(loseAfter(10)).toBe(1_999);
+  });
+
+  it('waits no longer than the base when it is cut every few seconds, and takes back a failure for each second', () => {
+    const h = harness({ random: () => 0.999999 });
+    h.give({ kind: 'start' });
+    const loseAfter = (ms: number): number => {
+      h.give({ kind: 'opened' });
+      h.frame(welcome());
+      h.pass(ms);
+      h.give({ kind: 'closed', closeCode: 4001, message: '' });
+      const state = h.core.state();
+      const waitMs = state.kind === 'waiting' ? state.retryInMs : -1;
+      h.pass(waitMs);
+      return waitMs;
+    };
+    expect([1, 2, 3, 4].map(() => loseAfter(2_500))).toEqual([999, 999, 999, 999]);
+    expect([1, 2, 3, 4, 5, 6, 7].map(() => loseAfter(10)).at(-1)).toBe(29_999);
+    expect(loseAfter(3 * FORGIVE_ONE_MS)).toBe(3_999);
+  });
+
+  it('says of a session that goes on where it goes on, and of a new one nothing', () => {
+    const h = harness();
+    live(h);
+    h.give({ kind: 'closed', closeCode: 4001, message: '' });
+    h.pass(60_000);
+    h.give({ kind: 'opened' });
+    expect(find(h.frame(welcome({ resume: 'replayed', head: 12 })), 'resumed')).toMatchObject({
+      fromSeq: 10,
+      head: 12,
+    });
+    h.give({ kind: 'closed', closeCode: 4001, message: '' });
+    h.pass(60_000);
+    h.give({ kind: 'opened' });
+    const anew = h.frame(welcome({ resume: 'snapshot_required', reason: 'too_old', head: 99 }));
+    expect(kinds(anew)).not.toContain('resumed');
   });
 
   it.each([4500, 4501, 4502, 4999])('stops for good on close code %i', (closeCode) => {

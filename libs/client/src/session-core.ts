@@ -33,8 +33,15 @@ import type {
 
 /** From opening the socket to `welcome`; above the gateway's bounded waits at hello. */
 export const WELCOME_TIMEOUT_MS = 15_000;
-/** A session that lived this long was a good one: the next wait starts from the base again. */
-export const STABLE_AFTER_MS = 5_000;
+/**
+ * A session earns trust back by the second: each that it lived takes back one failure. So a client that is cut every few
+ * seconds is back within the base delay, and one whose sessions end at once waits ever longer.
+ */
+export const FORGIVE_ONE_MS = 1_000;
+/** More in a row change no delay: 2^5 s is beyond the longest. */
+const FAILURES_MAX_COUNT = 5;
+/** A session that lived this long was a good one whatever was before: the next wait starts from the base again. */
+export const STABLE_AFTER_MS = FAILURES_MAX_COUNT * FORGIVE_ONE_MS;
 /** At most one `ack` in this time. */
 export const ACK_EVERY_MS = 1_000;
 /** Pending commands wait this long for the replay, which may hold their outcome, before they go again. */
@@ -113,12 +120,13 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
   };
 
   const lose = (nowMs: number, cause: WaitCause, reason: string): void => {
-    if (welcome && nowMs - welcomeAtMs >= STABLE_AFTER_MS) failureCount = 0;
+    const forgivenCount = welcome ? Math.floor((nowMs - welcomeAtMs) / FORGIVE_ONE_MS) : 0;
+    failureCount = Math.max(0, failureCount - forgivenCount);
     const namedMs = Math.min(Math.max(0, notBeforeMs - nowMs), RECONNECT_MAX_MS);
     notBeforeMs = 0;
     // The jitter comes on top of a named time: it was named to all who were refused at once.
     const delayMs = namedMs + backoffMs(failureCount, random);
-    failureCount += 1;
+    failureCount = Math.min(failureCount + 1, FAILURES_MAX_COUNT);
     waitThenConnect(nowMs, delayMs, cause, reason);
   };
 
@@ -173,7 +181,10 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
     if (frame.resume !== 'replayed' || isNewEpoch || !cursor) {
       cursor = { epoch: frame.epoch, seq: frame.head };
       startSnapshot(frame.epoch, frame.head, frame.reason ?? frame.resume);
-    } else if (snapshot === 'owed') startSnapshot(frame.epoch, frame.head, 'fresh');
+    } else {
+      effects.push({ kind: 'resumed', fromSeq: cursor.seq, head: frame.head });
+      if (snapshot === 'owed') startSnapshot(frame.epoch, frame.head, 'fresh');
+    }
     // A snapshot that still runs from the last session stays good: what came since is replayed over it.
     ackedSeq = cursor.seq;
     settlePhase();

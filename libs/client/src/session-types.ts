@@ -95,6 +95,8 @@ export type SessionEffect =
       readonly epoch: string;
       readonly isNewEpoch: boolean;
     }
+  /** The gateway replays what came after `fromSeq` up to `head`. */
+  | { readonly kind: 'resumed'; readonly fromSeq: number; readonly head: number }
   /** Read everything with `minSeq = head`; cancels an older snapshot. */
   | {
       readonly kind: 'snapshot';

@@ -43,6 +43,9 @@ export const createLibraryClient = (deps: LibraryClientDeps): LoadClient & { rea
     lastSeq = head;
     note({ op: 'connect', type: 'ok', seq: head, detail: `snapshot ${reason}` });
   });
+  client.on('resumed', ({ fromSeq, head }) => {
+    note({ op: 'connect', type: 'ok', seq: head, from: fromSeq, detail: 'replayed' });
+  });
   client.on('event', (event) => {
     note({ op: 'deliver', type: 'ok', seq: event.seq, hash: digest(JSON.stringify(event)) });
     lastSeq = event.seq;
