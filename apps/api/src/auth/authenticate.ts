@@ -67,6 +67,10 @@ const isOfToken = (error: unknown): error is Error & { code?: string } =>
   error instanceof UnknownKeyRefusal ||
   (error instanceof Error && /^(FST_JWT_|FAST_JWT_)/.test(String((error as { code?: unknown }).code)));
 
+/** Expired, or not valid yet: then a clock is at fault, most likely ours, and a new token is worth a try. */
+const isOutOfTime = ({ code }: { readonly code?: string }): boolean =>
+  code === 'FST_JWT_AUTHORIZATION_TOKEN_EXPIRED' || code === 'FAST_JWT_INACTIVE';
+
 export const authenticate: onRequestAsyncHookHandler = async (request, reply) => {
   const [scheme, token, rest] = (request.headers.authorization ?? '').split(' ');
   if (scheme?.toLowerCase() !== 'bearer' || !token || rest !== undefined) {
@@ -79,8 +83,7 @@ export const authenticate: onRequestAsyncHookHandler = async (request, reply) =>
     claims = await request.jwtVerify<Claims>();
   } catch (error) {
     if (!isOfToken(error)) throw error;
-    const isExpired = error.code === 'FST_JWT_AUTHORIZATION_TOKEN_EXPIRED';
-    return refuseToken(reply, isExpired ? 'AUTH_TOKEN_EXPIRED' : 'AUTH_TOKEN_INVALID');
+    return refuseToken(reply, isOutOfTime(error) ? 'AUTH_TOKEN_EXPIRED' : 'AUTH_TOKEN_INVALID');
   }
   const userId = parseUserId(claims.sub);
   if (userId === undefined) {

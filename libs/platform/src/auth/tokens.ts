@@ -123,9 +123,16 @@ const unverifiedIssuer = (token: string): string | undefined => {
   }
 };
 
+const isNotYetValid = ({ claim, reason }: errors.JWTClaimValidationFailed): boolean =>
+  claim === 'nbf' && reason === 'check_failed';
+
 const refusalOf = (error: unknown): TokenResult => {
   if (error instanceof errors.JWTExpired) {
     return { ok: false, code: 'AUTH_TOKEN_EXPIRED', message: 'The token has expired; get a new one.' };
+  }
+  // A clock of ours that is behind, most likely: final would be wrong, for the token is good elsewhere, or soon.
+  if (error instanceof errors.JWTClaimValidationFailed && isNotYetValid(error)) {
+    return { ok: false, code: 'AUTH_TOKEN_EXPIRED', message: 'The token is not valid yet; get a new one.' };
   }
   if (error instanceof errors.JWTClaimValidationFailed)
     return invalid(`The claim ${error.claim} of the token is not valid.`);
