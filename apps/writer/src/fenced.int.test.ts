@@ -17,7 +17,7 @@ const planOf = (...parts: readonly { p: number; expected: number }[]): BatchPlan
       expected,
       next: expected + 1,
       cmdSeq: expected,
-      cmdMsgId: 'x',
+      cmdMark: () => 'x',
       events: [],
     });
   return plan;

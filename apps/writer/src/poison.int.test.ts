@@ -1,4 +1,5 @@
 import { expect, it, vi } from 'vitest';
+import { ensureCmdStream } from '@chat/platform/nats/streams';
 import { makeCommand, newTeamId } from './testing/commands.ts';
 import { type WriterRig, createRig, eventually } from './testing/writer-rig.ts';
 
@@ -121,4 +122,31 @@ it('in careful mode attempts are counted before a command is decided, and forgot
   // Each was counted when exactly those before it were committed.
   const counted = await rig.query<{ decided: number }>('SELECT decided FROM counted ORDER BY cmd_seq');
   expect(counted.map((row) => row.decided)).toEqual(sends.map((_, i) => i));
+});
+
+it('attempts at a command of an earlier command stream do not count for another one under its number', async () => {
+  const rig = await createRig();
+  const first = await rig.startWriter();
+  const teamId = newTeamId(0);
+  const channelId = await rig.createTeam(teamId, 'alice');
+  await rig.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.payload LIKE '%"text":"poison"%' THEN RAISE EXCEPTION 'no' USING ERRCODE = '22023'; END IF; RETURN NEW; END $$`);
+  await rig.query('CREATE TRIGGER refuse BEFORE INSERT ON event_log FOR EACH ROW EXECUTE FUNCTION refuse()');
+  const poison = makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'poison' });
+  const { seq } = await rig.send(poison);
+  expect(await rig.outcome(poison)).toMatchObject({ kind: 'rejected', code: 'COMMAND_POISONED' });
+  await first.stop();
+  expect(await rig.query('SELECT attempts FROM poison WHERE cmd_seq = $1', [seq])).toEqual([{ attempts: 3 }]);
+
+  await rig.ops.jsm.streams.delete('CMD_0');
+  await ensureCmdStream(rig.ops.jsm, 0);
+  await rig.query(`UPDATE partition SET cmd_seq = $1, cmd_msg_id = '', open_cmd_seq = $1, open_count = 3`, [
+    seq - 1,
+  ]);
+  const sends = Array.from({ length: seq }, (_, i) =>
+    makeCommand(teamId, 'alice', 'message.send', { channelId, text: `message ${i}` }),
+  );
+  for (const command of sends) await rig.send(command);
+  await rig.startWriter({ instanceId: 'w2' });
+  for (const command of sends) expect(await rig.outcome(command)).toMatchObject({ kind: 'persisted' });
 });

@@ -1,7 +1,8 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { ensureCmdStream } from '@chat/platform/nats/streams';
+import { ensureCmdStream, getMessage } from '@chat/platform/nats/streams';
 import { silentLogger } from '@chat/platform/log';
 import { createOrderedFeed } from '@chat/platform/nats/ordered-feed';
+import { commandMark } from './intake/command-mark.ts';
 import { type IntakeMessage } from './intake/decode-command.ts';
 import { createIntake } from './intake/intake.ts';
 import { verifyPosition } from './intake/verify-position.ts';
@@ -33,7 +34,7 @@ it('commands that came in place of lost ones are read, also when newer ones arri
   let arrivedSeq = 0;
   const intake = createIntake({
     p: 0,
-    position: { seq: 0, msgId: '' },
+    position: { seq: 0, mark: '' },
     // As while the connection is down: the question is lost, and asked again later.
     verify: async (position) => {
       if (!isAnswering) throw new Error('no answer');
@@ -86,4 +87,43 @@ it('commands that came in place of lost ones are read, also when newer ones arri
   await eventually('verified', async () => intake.waitingCount() > 0);
   await eventually('read to the end', async () => arrivedSeq === instead.length);
   expect(await takeAll(instead.length)).toEqual(instead);
+});
+
+it('a command stream made anew after its position was verified and before its consumer was there is read from the first', async () => {
+  const rig = await createRig();
+  const { nc, jsm } = await rig.connect('writer');
+  const log = silentLogger();
+  const streams = createWriterStreams(jsm, { replicas: 1 });
+  const send = async (count: number): Promise<string[]> => {
+    const commands = Array.from({ length: count }, () =>
+      makeCommand(newTeamId(0), 'alice', 'team.create', { name: 'Team' }),
+    );
+    for (const command of commands) await rig.send(command);
+    return commands.map((command) => command.msgId);
+  };
+  await ensureCmdStream(jsm, 0);
+  await send(3);
+  const stored = await getMessage(jsm, 'CMD_0', { seq: 3 });
+  const position = { seq: 3, mark: commandMark(stored!.header('Nats-Msg-Id'), stored!.storedAtMs) };
+  expect(await verifyPosition(streams, 0, position)).toBe('same');
+  await jsm.streams.delete('CMD_0');
+  await ensureCmdStream(jsm, 0);
+  const instead = await send(5);
+
+  const taken: string[] = [];
+  const intake = createIntake({
+    p: 0,
+    position,
+    verify: (at) => verifyPosition(streams, 0, at),
+    createFeed: (options) => createOrderedFeed({ nc, jsm, namePrefix: 'writer_test', log, ...options }),
+    wake: () => undefined,
+    log,
+  });
+  onTestFinished(() => intake.stop());
+  await intake.start();
+  await eventually('the last of them', async () => {
+    intake.take(instead.length, Number.MAX_SAFE_INTEGER, (message) => taken.push(message.msgId()));
+    return taken.at(-1) === instead.at(-1);
+  });
+  expect(taken).toEqual(instead);
 });

@@ -245,7 +245,7 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
       if (!part || open.isClosed) continue;
       open.nextId = part.next;
       open.cmdSeq = part.cmdSeq;
-      open.cmdMsgId = part.cmdMsgId;
+      open.cmdMark = part.cmdMark();
       open.relay.append(part.events);
     }
     if (items[0]!.open.carefulCount > 0) {
@@ -332,8 +332,8 @@ export const createBatchLoop = (deps: BatchLoopDeps): BatchLoop => {
 export const partOf = (plan: BatchPlan, open: OpenPartition): PlanPart => {
   let part = plan.parts.get(open.p);
   if (!part) {
-    const { p, ownerEpoch, nextId, cmdSeq, cmdMsgId } = open;
-    part = { p, ownerEpoch, expected: nextId, next: nextId, cmdSeq, cmdMsgId, events: [] };
+    const { p, ownerEpoch, nextId, cmdSeq, cmdMark } = open;
+    part = { p, ownerEpoch, expected: nextId, next: nextId, cmdSeq, cmdMark: () => cmdMark, events: [] };
     plan.parts.set(p, part);
   }
   return part;

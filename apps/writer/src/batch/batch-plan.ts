@@ -7,6 +7,7 @@ import { type EventElement, type EventType, encodeEvent, eventVersions } from '@
 import type { ErrorCode } from '@chat/contracts/errors';
 import type { ChannelId, CommandId, TeamId, UserId } from '@chat/contracts/ids';
 import type { Scope } from '@chat/contracts/subjects';
+import type { CommandMark } from '../intake/command-mark.ts';
 import type { CommandOutcome } from '../metrics/writer-metrics.ts';
 import type { RelayEvent } from '../relay/relay.ts';
 import { StateChanges } from './state-changes.ts';
@@ -38,7 +39,8 @@ export type PlanPart = {
   readonly expected: number;
   next: number;
   cmdSeq: number;
-  cmdMsgId: string;
+  /** Of the command at `cmdSeq`; asked once, when the plan is committed. */
+  cmdMark: () => CommandMark;
   readonly events: RelayEvent[];
 };
 

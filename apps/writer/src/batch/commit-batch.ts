@@ -38,7 +38,7 @@ export const commitBatchValues = (
     plain(column(parts, (part) => part.expected)),
     plain(column(parts, (part) => part.next)),
     plain(column(parts, (part) => part.cmdSeq)),
-    escaped(column(parts, (part) => part.cmdMsgId)),
+    escaped(column(parts, (part) => part.cmdMark())),
     plain(e.p),
     plain(e.id),
     plain(e.team),

@@ -3,7 +3,7 @@
  * the batch sees what an earlier one did. Whoever does not commit the plan drops `plan.touchedTeams`.
  */
 
-import { type Command, type CommandName, commandMsgId } from '@chat/contracts/commands';
+import type { Command, CommandName } from '@chat/contracts/commands';
 import { type ErrorCode, errorCatalogue } from '@chat/contracts/errors';
 import { type TeamId, partitionOf } from '@chat/contracts/ids';
 import { userScope } from '@chat/contracts/subjects';
@@ -45,13 +45,13 @@ export const decideMessage = (context: PlanContext, message: IntakeMessage, inde
       error instanceof Error ? `${error.name}: ${error.message}` : 'unknown fault',
     );
   }
-  advance(context.part, message.seq, decoded.msgId);
+  advance(context.part, message);
 };
 
 /** The position moves with the effect: both are committed in one transaction. */
-export const advance = (part: PlanPart, cmdSeq: number, cmdMsgId: string): void => {
-  part.cmdSeq = cmdSeq;
-  part.cmdMsgId = cmdMsgId;
+export const advance = (part: PlanPart, { seq, mark }: IntakeMessage): void => {
+  part.cmdSeq = seq;
+  part.cmdMark = mark;
 };
 
 const decideCommand = (context: PlanContext, command: Command, cmdSeq: number): void => {
@@ -108,15 +108,16 @@ export const rejectPoisoned = (
   context: PlanContext,
   sender: Sender,
   name: CommandName,
-  cmdSeq: number,
+  message: IntakeMessage,
 ): void => {
+  const cmdSeq = message.seq;
   const { teamId, id: commandId, actor, hash } = sender;
   const seq = context.part.next;
   const code = 'COMMAND_POISONED';
   const payload = addRejection(context, sender, name, code);
   const key = outcomeKey(teamId, commandId);
   context.plan.addCommand(context.part, { key, teamId, commandId, actor, hash, seq, cmdSeq, code, payload });
-  advance(context.part, cmdSeq, commandMsgId(actor, commandId, hash));
+  advance(context.part, message);
 };
 
 /** Numbers, encodes and applies the events of one command. Answers the first, encoded. */

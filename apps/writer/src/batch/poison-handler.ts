@@ -48,15 +48,15 @@ export const createPoisonHandler = (deps: PoisonHandlerDeps): PoisonHandler => {
     const sender = isSenderTold ? senderOf(message) : undefined;
     if (sender) {
       const context = { plan, part, teams: deps.teams, nowMs: deps.clock.nowMs(), known: () => undefined };
-      rejectPoisoned(context, sender, commandNameOfSubject(message.subject), message.seq);
-    } else advance(part, message.seq, message.msgId());
+      rejectPoisoned(context, sender, commandNameOfSubject(message.subject), message);
+    } else advance(part, message);
     await session.query({
       ...commitBatchStatement,
       values: commitBatchValues(plan, deps.owner, deps.leaseTtlMs),
     });
     open.nextId = part.next;
     open.cmdSeq = part.cmdSeq;
-    open.cmdMsgId = part.cmdMsgId;
+    open.cmdMark = part.cmdMark();
     if (!open.isClosed) open.relay.append(part.events);
     return plan;
   };
@@ -87,14 +87,14 @@ export const createPoisonHandler = (deps: PoisonHandlerDeps): PoisonHandler => {
   return {
     attempt: async (item, reason) => {
       const { open, message } = item;
-      const attempts = await countAttempt(session.query, open.p, message.seq, reason);
+      const attempts = await countAttempt(session.query, open.p, message, reason);
       if (attempts < POISON_MAX_ATTEMPTS) return 'again';
       await setAside(item, reason);
       return 'aside';
     },
     isSetAside: async (item) => {
       const { open, message } = item;
-      const attempts = await countAttempt(session.query, open.p, message.seq, 'begun, not ended');
+      const attempts = await countAttempt(session.query, open.p, message, 'begun, not ended');
       if (attempts <= POISON_MAX_ATTEMPTS) return false;
       await setAside(item, 'ended its writer repeatedly');
       open.carefulCount -= 1;

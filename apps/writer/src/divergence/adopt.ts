@@ -12,6 +12,7 @@ import type { EventElement } from '@chat/contracts/events';
 import { type TeamId, parseTeamId } from '@chat/contracts/ids';
 import { type Scope, parseEvtSubject } from '@chat/contracts/subjects';
 import { HEADER_MORE_OF_COMMAND, evtStream } from '@chat/contracts/streams';
+import { upcast } from '@chat/contracts/upcast';
 import { Fault } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { DraftEvent } from '@chat/domain/team';
@@ -38,6 +39,7 @@ type StreamEvent = {
   readonly seq: number;
   readonly teamId: TeamId;
   readonly scope: Scope;
+  /** As it is stored: of any version. */
   readonly element: EventElement;
   readonly payload: string;
 };
@@ -98,8 +100,16 @@ const adoptChunk = async (
   events: readonly StreamEvent[],
 ): Promise<void> => {
   const plan = new BatchPlan();
-  const { p, ownerEpoch, cmdSeq, cmdMsgId } = row;
-  const part: PlanPart = { p, ownerEpoch, expected: nextId, next: nextId, cmdSeq, cmdMsgId, events: [] };
+  const { p, ownerEpoch, cmdSeq, cmdMark } = row;
+  const part: PlanPart = {
+    p,
+    ownerEpoch,
+    expected: nextId,
+    next: nextId,
+    cmdSeq,
+    cmdMark: () => cmdMark,
+    events: [],
+  };
   plan.parts.set(p, part);
   const teams = createTeamCache();
   await loadTeams(deps.query, teams, new Set(events.map((event) => event.teamId)));
@@ -138,8 +148,11 @@ const evolveStored = (
   teams: ReturnType<typeof createTeamCache>,
   { seq, teamId, scope, element }: StreamEvent,
 ): void => {
-  if (element.type === 'command.rejected') return;
-  const { type, data, at, channelId, channelSeq } = element;
+  const read = upcast(element);
+  if (read.kind !== 'read')
+    throw new NotAdoptableFault(`event ${seq} is of a type or version that this writer does not know`);
+  if (read.event.type === 'command.rejected') return;
+  const { type, data, at, channelId, channelSeq } = read.event;
   const draft = {
     type,
     scope,

@@ -136,6 +136,31 @@ it('CMD that lost its tail and grew again past our position: what is new there i
   expect(await rig.messages(0)).toHaveLength(50);
 });
 
+it('CMD made anew, where a repeat of our last command came to stand at its old number: what stands before it is not skipped', async () => {
+  const rig = await createRig();
+  const writer = await rig.startWriter();
+  const teamId = newTeamId(0);
+  const channelId = await rig.createTeam(teamId, 'alice');
+  const sends = await sendMany(rig, teamId, channelId, 5);
+  const last = sends.at(-1)!;
+  await writer.stop();
+  const [row] = await rig.query<{ cmd_seq: string }>('SELECT cmd_seq FROM partition');
+  const lastSeq = Number(row!.cmd_seq);
+  await rig.ops.jsm.streams.delete('CMD_0');
+  await ensureCmdStream(rig.ops.jsm, 0);
+  const fresh = Array.from({ length: lastSeq - 1 }, (_, i) =>
+    makeCommand(teamId, 'alice', 'message.send', { channelId, text: `fresh ${i}` }),
+  );
+  for (const command of fresh) await rig.send(command);
+  expect(await rig.send(last)).toMatchObject({ seq: lastSeq });
+  await rig.startWriter({ instanceId: 'w2' });
+  const marker = makeCommand(teamId, 'alice', 'message.send', { channelId, text: 'marker' });
+  await rig.expectPersisted(marker);
+  expect((await rig.messages(0)).map((message) => message.commandId)).toEqual(
+    [...sends, ...fresh, marker].map((command) => command.id),
+  );
+});
+
 it('PostgreSQL restored to an older state while EVT stays: the events are adopted, state and all', async () => {
   const rig = await createRig();
   const writer = await rig.startWriter();
@@ -214,6 +239,13 @@ it('a stream that ends in the middle of a command is not adopted; discarding it,
   });
   expect(halted).toMatch(/in the middle of a command/);
   const deps = { databaseUrl: rig.databaseUrl, streams: createWriterStreams(jsm, { replicas: 1 }) };
+  // Adopting it would halt again, and cost rows before that.
+  const stateBefore = await stateOf(rig);
+  expect(await adoptStream(deps, 0)).toMatchObject({
+    ok: false,
+    message: expect.stringMatching(/in the middle of a command.*only discard helps; nothing was changed/),
+  });
+  expect(await stateOf(rig)).toEqual(stateBefore);
   expect(await discard(deps, 0)).toMatchObject({ ok: true });
   expect(await rig.outcome(channel)).toMatchObject({ kind: 'persisted' });
   const typesOf = (log: typeof whole) =>

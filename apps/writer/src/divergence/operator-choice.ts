@@ -6,14 +6,15 @@
  *            takes a new snapshot (`epoch_changed`).
  * - adopt:   the stream is right. Rows after the last common event are removed, the write state is built again from
  *            what remains, and the owner imports the rest from the stream. Persisted rows that the stream does not
- *            know are lost: that is the choice.
+ *            know are lost: that is the choice. Refused when the stream ends in the middle of a command: the owner
+ *            adopts a command whole or not at all, and would halt again with the rows gone.
  */
 
 import pg from 'pg';
-import type { EventElement } from '@chat/contracts/events';
 import type { TeamId } from '@chat/contracts/ids';
-import { evtStream } from '@chat/contracts/streams';
+import { HEADER_MORE_OF_COMMAND, evtStream } from '@chat/contracts/streams';
 import type { Scope } from '@chat/contracts/subjects';
+import { type StoredEvent, readStoredEvent } from '@chat/contracts/upcast';
 import type { DraftEvent } from '@chat/domain/team';
 import { BatchPlan } from '../batch/batch-plan.ts';
 import { applyEvent } from '../batch/decide-batch.ts';
@@ -74,6 +75,13 @@ export const adoptStream = ({ databaseUrl, streams }: OperatorDeps, p: number): 
     const stream = await streams.state(evtStream(p));
     if (!stream.exists)
       return { ok: false, message: `${evtStream(p)} does not exist: there is nothing to adopt` };
+    const last = await streams.message(evtStream(p), stream.lastSeq);
+    if (last && last.header(HEADER_MORE_OF_COMMAND) !== '') {
+      return {
+        ok: false,
+        message: `partition ${p}: ${evtStream(p)} ends with event ${stream.lastSeq}, in the middle of a command; it cannot be adopted, only discard helps; nothing was changed`,
+      };
+    }
     const common = await lastCommon(client, streams, p, Number(row.next_id) - 1, stream);
     if (common === undefined) {
       return { ok: false, message: `partition ${p}: the stream and the database have no event in common` };
@@ -129,7 +137,7 @@ const rebuildState = async (client: pg.Client, p: number): Promise<void> => {
     );
     for (const row of rows) {
       after = Number(row.id);
-      const element = JSON.parse(row.payload) as EventElement;
+      const element = readStoredEvent(JSON.parse(row.payload) as StoredEvent);
       if (element.type === 'command.rejected') continue;
       const teamId = row.team_id as TeamId;
       const before = teams.get(teamId);

@@ -1,12 +1,6 @@
 /** A message of `CMD_<p>` → the command to decide, or why it is not one (a poison command, never thrown). */
 
-import {
-  type Command,
-  type CommandName,
-  commandMsgId,
-  isCommandName,
-  parseCommand,
-} from '@chat/contracts/commands';
+import { type Command, type CommandName, isCommandName, parseCommand } from '@chat/contracts/commands';
 import {
   type CommandId,
   type TeamId,
@@ -18,6 +12,7 @@ import {
 } from '@chat/contracts/ids';
 import { TEXT_MAX_BYTES } from '@chat/contracts/limits';
 import type { TraceSpan } from '@chat/platform/tracing';
+import type { CommandMark } from './command-mark.ts';
 
 /** As it came from the stream; kept raw until it is its turn, so that a queue holds bytes and nothing twice. */
 export type IntakeMessage = {
@@ -28,6 +23,8 @@ export type IntakeMessage = {
   readonly data: Uint8Array;
   /** `Nats-Msg-Id`, read only when the body cannot be. */
   readonly msgId: () => string;
+  /** Where it stands, told for certain; read only of a batch's last. */
+  readonly mark: () => CommandMark;
   /** From the stream to the acknowledged events; only when this command is traced. */
   readonly trace?: TraceSpan | undefined;
 };
@@ -41,8 +38,7 @@ export type Sender = {
 };
 
 export type DecodedCommand =
-  | { readonly ok: true; readonly command: Command; readonly msgId: string }
-  | { readonly ok: false; readonly reason: string };
+  { readonly ok: true; readonly command: Command } | { readonly ok: false; readonly reason: string };
 
 const hashPattern = /^[A-Za-z0-9_-]{16}$/;
 const TEAM_ID_LENGTH = 16;
@@ -90,7 +86,7 @@ export const decodeCommand = (message: IntakeMessage): DecodedCommand => {
   const wish = decodeWish(name, raw.data);
   if (!wish) return bad('the data does not have the shape of the command');
   const command = { name, data: wish, id, teamId, actor, hash } as unknown as Command;
-  return { ok: true, command, msgId: commandMsgId(actor, id, hash) };
+  return { ok: true, command };
 };
 
 /**

@@ -10,6 +10,9 @@
  * handed out: a position committed past a replaced command would lose it. If it is gone or another, everything is
  * read again from the first message; commands that are done meet the unique index. What arrives during the doubt says
  * nothing about what was lost before it, so the question is always about where we stood when each doubt began.
+ *
+ * An answer counts only when the feed's consumer was there before the question: what happened to the stream in between
+ * nobody would tell of. Its first message shows that it is there, and waits until the question was asked (again).
  */
 
 import { HEADER_MSG_ID, cmdStream } from '@chat/contracts/streams';
@@ -19,6 +22,7 @@ import type { Logger } from '@chat/platform/log';
 import type { FeedMessage, OrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { pause } from '@chat/platform/resilience/backoff';
 import { HEADER_TRACEPARENT, type Tracer } from '@chat/platform/tracing';
+import { type CommandMark, commandMark } from './command-mark.ts';
 import { type IntakeMessage, createSubjectTeams } from './decode-command.ts';
 import type { Position, verifyPosition } from './verify-position.ts';
 
@@ -64,39 +68,56 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   let queuedBytes = 0;
   let isPaused = false;
   let doubts = 0;
-  let inDoubt: Position[] = [];
+  /** Places that must still stand unchanged in the stream. Whoever opened us looked at the first without a consumer. */
+  let inDoubt: Position[] = deps.position.seq === 0 ? [] : [deps.position];
+  /** The feed was opened (again) and nothing has come yet: no answer is final. */
+  let isUnseen = true;
   let verifying: Promise<void> | undefined;
   let lastSeq = deps.position.seq;
-  let lastMsgId: () => string = () => deps.position.msgId;
+  let lastMark: () => CommandMark = () => deps.position.mark;
 
   const onMessage = (message: FeedMessage): void => {
     const { seq, subject, data } = message;
     // Parsing headers costs more than deciding: only when somebody asks.
     const msgId = (): string => message.headers?.get(HEADER_MSG_ID) ?? '';
+    const mark = (): CommandMark => commandMark(msgId(), message.storedAtMs);
     const trace =
       tracer === undefined
         ? undefined
         : tracer.remote('writer.command', message.headers?.get(HEADER_TRACEPARENT), { 'chat.partition': p });
-    queue.push({ seq, subject, teamId: teamOf(subject), data, msgId, trace });
+    queue.push({ seq, subject, teamId: teamOf(subject), data, msgId, mark, trace });
     queuedBytes += data.byteLength;
     lastSeq = seq;
-    lastMsgId = msgId;
+    lastMark = mark;
     if (!isPaused && (queue.size >= boundCount || queuedBytes >= INTAKE_MAX_BYTES)) {
       isPaused = true;
       feed.pause();
     }
+    if (isUnseen) {
+      isUnseen = false;
+      if (inDoubt.length > 0) verifySoon();
+    }
     if (queue.size === 1) wake();
   };
 
-  const doubt = (reason: string): void => {
+  const verifySoon = (): void => {
     doubts += 1;
-    if (stopping.signal.aborted) return;
-    if (inDoubt.at(-1)?.seq !== lastSeq) inDoubt.push({ seq: lastSeq, msgId: lastMsgId() });
-    log.debug({ partition: p, reason }, 'command position in doubt');
     verifying ??= verifyUntilSure().finally(() => {
       verifying = undefined;
       wake();
     });
+  };
+
+  const doubt = (reason: string): void => {
+    if (stopping.signal.aborted) return;
+    if (inDoubt.at(-1)?.seq !== lastSeq) inDoubt.push({ seq: lastSeq, mark: lastMark() });
+    log.debug({ partition: p, reason }, 'command position in doubt');
+    verifySoon();
+  };
+
+  const onReset = (reason: string): void => {
+    isUnseen = true;
+    doubt(reason);
   };
 
   const verifyUntilSure = async (): Promise<void> => {
@@ -107,7 +128,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
         // The next question would be about another stream; read from the first there is nothing left to doubt.
         if (isLost) return rereadAll();
         if (seen !== doubts) continue;
-        inDoubt = [];
+        if (!isUnseen) inDoubt = [];
         return;
       } catch (error) {
         log.debug({ partition: p, reason: reasonOf(error) }, 'command position not verified yet');
@@ -131,7 +152,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
     queuedBytes = 0;
     inDoubt = [];
     lastSeq = 0;
-    lastMsgId = () => '';
+    lastMark = () => '';
     feed.restartFrom(1);
     if (isPaused) {
       isPaused = false;
@@ -143,7 +164,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
     stream: cmdStream(p),
     startSeq: deps.position.seq + 1,
     onMessage,
-    onReset: doubt,
+    onReset,
   });
 
   return {
@@ -168,7 +189,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
         isPaused = false;
         feed.resume();
         // Nobody watched the stream meanwhile.
-        doubt('resumed');
+        onReset('resumed');
       }
       return count;
     },

@@ -2,9 +2,10 @@
 
 import { HEADER_MSG_ID, cmdStream } from '@chat/contracts/streams';
 import type { WriterStreams } from '../streams/writer-streams.ts';
+import { type CommandMark, isMarkOf } from './command-mark.ts';
 
-/** `seq` 0: nothing committed yet. `msgId` is what stood in `Nats-Msg-Id` (or was made of the envelope, equal to it). */
-export type Position = { readonly seq: number; readonly msgId: string };
+/** `seq` 0: nothing committed yet. */
+export type Position = { readonly seq: number; readonly mark: CommandMark };
 
 /** `same`: go on after it. `lost`: gone from the end of the stream, or another command: read from the first. */
 export const verifyPosition = async (
@@ -24,5 +25,5 @@ export const verifyPosition = async (
   if (position.seq < state.firstSeq) return 'same';
   const message = await streams.message(name, position.seq);
   if (!message) return 'lost';
-  return message.header(HEADER_MSG_ID) === position.msgId ? 'same' : 'lost';
+  return isMarkOf(position.mark, message.header(HEADER_MSG_ID), message.storedAtMs) ? 'same' : 'lost';
 };

@@ -13,6 +13,7 @@ import type { Logger } from '@chat/platform/log';
 import { classify } from '@chat/platform/postgres/sqlstate';
 import { adopt, NotAdoptableFault } from '../divergence/adopt.ts';
 import { checkDivergence } from '../divergence/check-divergence.ts';
+import type { CommandMark } from '../intake/command-mark.ts';
 import type { Intake } from '../intake/intake.ts';
 import { type Position, verifyPosition } from '../intake/verify-position.ts';
 import type { Relay } from '../relay/relay.ts';
@@ -39,7 +40,7 @@ export type OpenPartition = {
   readonly epoch: string;
   nextId: number;
   cmdSeq: number;
-  cmdMsgId: string;
+  cmdMark: CommandMark;
   /** Commands still to be taken one at a time. */
   carefulCount: number;
   readonly intake: Intake;
@@ -80,12 +81,12 @@ export const openPartition = async (
   signal.addEventListener('abort', () => void relay.stop(), { once: true });
   try {
     await relay.caughtUp();
-    const committed: Position = { seq: row.cmdSeq, msgId: row.cmdMsgId };
+    const committed: Position = { seq: row.cmdSeq, mark: row.cmdMark };
     const verdict = await verifyPosition(streams, p, committed);
     stillSame();
     if (verdict === 'lost')
       deps.log.warn({ partition: p, cmdSeq: row.cmdSeq }, 'commands are read again from the first');
-    const position = verdict === 'lost' ? { seq: 0, msgId: '' } : committed;
+    const position = verdict === 'lost' ? { seq: 0, mark: '' } : committed;
     const commands = await streams.state(cmdStream(p));
     const isWaiting = commands.exists && commands.lastSeq > position.seq;
     const openCount = await countOpening(session.query, row, isWaiting);
@@ -98,7 +99,7 @@ export const openPartition = async (
       epoch: row.epoch,
       nextId,
       cmdSeq: position.seq,
-      cmdMsgId: position.msgId,
+      cmdMark: position.mark,
       carefulCount: openCount > CAREFUL_AFTER_OPENS ? CAREFUL_COUNT : 0,
       intake,
       relay,

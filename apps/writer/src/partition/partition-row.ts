@@ -1,6 +1,7 @@
 /** Reading and marking the row of a partition: lease, position and next event number in one (ADR 2). */
 
 import { FencedFault } from '@chat/platform/faults';
+import type { CommandMark } from '../intake/command-mark.ts';
 import type { Statement } from '../postgres/session.ts';
 import type { RelayEvent } from '../relay/relay.ts';
 
@@ -11,7 +12,8 @@ export type PartitionRow = {
   readonly ownerEpoch: number;
   readonly epoch: string;
   readonly cmdSeq: number;
-  readonly cmdMsgId: string;
+  /** Column `cmd_msg_id`. */
+  readonly cmdMark: CommandMark;
   readonly nextId: number;
 };
 
@@ -34,7 +36,7 @@ export const readPartitionRow = async (
     ownerEpoch,
     epoch: row.epoch,
     cmdSeq: Number(row.cmd_seq),
-    cmdMsgId: row.cmd_msg_id,
+    cmdMark: row.cmd_msg_id,
     nextId: Number(row.next_id),
   };
 };

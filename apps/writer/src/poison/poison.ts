@@ -14,18 +14,31 @@ export const POISON_MAX_ATTEMPTS = 3;
 export const deadLetterStream = 'DLQ_CMD';
 export const deadLetterSubject = (partition: number): string => `dlq.cmd.${partition}`;
 
-/** One more attempt; answers how many there have been. */
+/** A Msg-Id may be anything; the time stands at its end. */
+const MARK_MAX_LENGTH = 500;
+
+/**
+ * One more attempt; answers how many there have been at this very command: what another one of an earlier stream did under
+ * the same number does not count (rows without a mark are of an earlier writer, and do).
+ */
 export const countAttempt = async (
   query: Query,
   p: number,
-  cmdSeq: number,
+  message: Pick<IntakeMessage, 'seq' | 'mark'>,
   reason: string,
 ): Promise<number> => {
   const [row] = await query<{ attempts: number }>({
-    text: `INSERT INTO poison AS x (p, cmd_seq, attempts, reason) VALUES ($1, $2, 1, $3)
-      ON CONFLICT (p, cmd_seq) DO UPDATE SET attempts = x.attempts + 1, reason = excluded.reason, last_at = clock_timestamp()
+    text: `INSERT INTO poison AS x (p, cmd_seq, attempts, reason, cmd_mark) VALUES ($1, $2, 1, $3, $4)
+      ON CONFLICT (p, cmd_seq) DO UPDATE SET
+        attempts = CASE WHEN x.cmd_mark IN ('', excluded.cmd_mark) THEN x.attempts + 1 ELSE 1 END,
+        reason = excluded.reason, cmd_mark = excluded.cmd_mark, last_at = clock_timestamp()
       RETURNING attempts`,
-    values: [p, cmdSeq, reason.slice(0, 500)],
+    values: [
+      p,
+      message.seq,
+      reason.slice(0, 500),
+      message.mark().replaceAll('\u0000', '').slice(-MARK_MAX_LENGTH),
+    ],
   });
   return row?.attempts ?? 1;
 };

@@ -1,13 +1,17 @@
 /**
- * Purges `CMD_<p>` of what is committed *and* older than the duplicate window. No question to the broker is
- * needed: a sample of the committed position is taken every round, and a command at or below a sample that is a
- * window old was stored before that sample. After a start it takes one window until the first purge.
+ * Purges `CMD_<p>` of what is committed *and* older than the duplicate window. A sample of the committed position is
+ * taken every round; a command at or below a sample that is a window old was committed, and stored, before that sample.
+ * After a start it takes one window until the first purge.
+ *
+ * That holds for the stream that was sampled. One that was made anew, or lost its tail, holds other commands under these
+ * numbers, which perhaps nobody has read: the sampled command must still stand at its number, else nothing is purged.
  */
 
 import { CMD_DUPLICATE_WINDOW_MS, cmdStream } from '@chat/contracts/streams';
 import { reasonOf } from '@chat/platform/faults';
 import type { Logger } from '@chat/platform/log';
 import type { FaultPoints } from '../fault-points.ts';
+import { type Position, verifyPosition } from '../intake/verify-position.ts';
 import type { OpenPartition } from '../partition/open-partition.ts';
 import type { WriterStreams } from '../streams/writer-streams.ts';
 
@@ -27,7 +31,7 @@ export type PurgeDeps = {
   readonly windowMs?: number;
 };
 
-type Sample = { readonly atMs: number; readonly cmdSeq: number };
+type Sample = Position & { readonly atMs: number };
 
 export type Purge = {
   readonly start: () => Promise<void>;
@@ -47,12 +51,17 @@ export const createPurge = (deps: PurgeDeps): Purge => {
     const taken = samples.get(open) ?? [];
     samples.set(open, taken);
     // Numbers went back (the stream was made anew): what was sampled belongs to another stream.
-    if ((taken.at(-1)?.cmdSeq ?? 0) > open.cmdSeq) taken.length = 0;
-    taken.push({ atMs: nowMs(), cmdSeq: open.cmdSeq });
+    if ((taken.at(-1)?.seq ?? 0) > open.cmdSeq) taken.length = 0;
+    taken.push({ atMs: nowMs(), seq: open.cmdSeq, mark: open.cmdMark });
     if (taken.length > SAMPLES_MAX_COUNT) taken.splice(1, 1);
-    let upTo = 0;
-    while (taken[0] && taken[0].atMs <= nowMs() - windowMs) upTo = taken.shift()!.cmdSeq;
-    if (upTo === 0) return;
+    let old: Sample | undefined;
+    while (taken[0] && taken[0].atMs <= nowMs() - windowMs) old = taken.shift();
+    const upTo = old?.seq ?? 0;
+    if (!old || upTo === 0) return;
+    if ((await verifyPosition(streams, open.p, old)) === 'lost') {
+      taken.length = 0;
+      return;
+    }
     await streams.purgeBelow(cmdStream(open.p), upTo + 1);
     deps.faultPoints('purge');
     log.debug({ partition: open.p, upTo }, 'commands purged');

@@ -28,7 +28,7 @@ export type EventRow = {
 
 export type PubAck = { readonly seq: number; readonly duplicate: boolean };
 
-const LONG_MS = 20_000;
+const LONG_MS = 40_000;
 
 /** Polls until the probe answers something; throws naming what was waited for and what was seen last. */
 export const eventually = async <T>(

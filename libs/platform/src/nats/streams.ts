@@ -196,6 +196,8 @@ export type StoredMessage = {
   readonly seq: number;
   readonly subject: string;
   readonly data: Uint8Array;
+  /** When the stream stored it, ms since the Unix epoch. */
+  readonly storedAtMs: number;
   /** A header's value, or '' (as nats-core answers). */
   header(name: string): string;
 };
@@ -204,6 +206,7 @@ const storedMessage = (msg: StoredMsg): StoredMessage => ({
   seq: msg.seq,
   subject: msg.subject,
   data: msg.data,
+  storedAtMs: msg.time.getTime(),
   header: (name) => msg.header?.get(name) ?? '',
 });
 
