@@ -180,7 +180,7 @@ const skipFirst = (events: readonly RelayEvent[]): readonly RelayEvent[] => {
     nemesis: 'pause-writer',
     patches: [
       {
-        file: 'apps/writer/src/lease/lease-keeper.ts',
+        file: 'libs/platform/src/lease/lease-keeper.ts',
         app: 'writer',
         find: '      if (owned.get(p) === ownerEpoch) continue;\n',
         replace: '      if (owned.get(p) === ownerEpoch || held.has(p)) continue;\n',
