@@ -269,12 +269,33 @@ const pipeline: Dashboard = {
             '{{partition}}',
           ),
         ]),
-        panel('Projector behind the stream', 'short', 'Events.', [
-          by('partition', 'max', 'chat_projector_lag_events'),
+        panel('Projector of a partition', 'short', 'Which projector projects which partition.', [
+          q(
+            'max by (partition, instance) (chat_projector_partition_owned) == 1',
+            '{{partition}}: {{instance}}',
+          ),
         ]),
-        panel('Read model is old by', 's', '', [by('partition', 'max', 'chat_projector_lag_seconds')], {
-          threshold: 30,
-        }),
+        panel('Projector behind the stream', 'short', 'Events.', [
+          q(
+            'max by (partition, view, stage) (chat_projector_lag_events)',
+            '{{partition}} {{view}} {{stage}}',
+          ),
+        ]),
+        panel(
+          'Read model is old by',
+          's',
+          'Live versions.',
+          [
+            q(
+              'max by (partition, view) (chat_projector_lag_seconds{stage="live"})',
+              '{{partition}} {{view}}',
+            ),
+          ],
+          { threshold: 30 },
+        ),
+        panel('Events projected', 'short', 'Per second; a rebuild shows here.', [
+          rateBy('view', 'chat_projector_events_total'),
+        ]),
         panel('Projector batch', 's', '', quantiles('chat_projector_batch_duration_seconds')),
       ],
     },
@@ -302,9 +323,17 @@ const pipeline: Dashboard = {
             'sum by (job, instance, pool) (chat_postgres_pool_connections{state="active"}) / sum by (job, instance, pool) (chat_postgres_pool_max_connections)',
             '{{job}} {{pool}}',
           ),
+          q(
+            'sum by (job, instance, pool) (chat_mongodb_pool_connections{state="active"}) / sum by (job, instance, pool) (chat_mongodb_pool_max_connections)',
+            '{{job}} {{pool}} MongoDB',
+          ),
         ]),
         panel('Waiting for a connection', 'short', '', [
           q('sum by (job, pool) (chat_postgres_pool_connections{state="waiting"})', '{{job}} {{pool}}'),
+          q(
+            'sum by (job, pool) (chat_mongodb_pool_connections{state="waiting"})',
+            '{{job}} {{pool}} MongoDB',
+          ),
         ]),
         panel('NATS reconnects', 'short', 'Within an hour.', [
           q('sum by (job) (increase(chat_nats_reconnects_total[1h]))', '{{job}}'),

@@ -3,8 +3,11 @@
 import { type Case, fires, quiet } from './case.ts';
 
 const breaker = 'chat_breaker_state{breaker="writer"}';
+const mongoBreaker = 'chat_breaker_state{breaker="chat-api-mongodb"}';
 const pool = (state: string): string => `chat_postgres_pool_connections{pool="read",state="${state}"}`;
 const poolMax = 'chat_postgres_pool_max_connections{pool="read"}';
+const mongoPool = (state: string): string => `chat_mongodb_pool_connections{pool="read",state="${state}"}`;
+const mongoPoolMax = 'chat_mongodb_pool_max_connections{pool="read"}';
 const nats = (connection: string): string =>
   `chat_nats_connected{job="chat-gateway",instance="a",connection="${connection}"}`;
 const up = (job: string): string => `up{job="chat-${job}",instance="a"}`;
@@ -15,6 +18,9 @@ const ofJob = (metric: string): string => `${metric}{job="chat-writer",instance=
 export const dependencyCases: readonly Case[] = [
   fires('ChatBreakerOpen', 'it is open', '1m', { [breaker]: '2x10' }),
   quiet('ChatBreakerOpen', 'it is half-open', '1m', { [breaker]: '1x10' }),
+  quiet('ChatBreakerOpen', 'that of MongoDB is open', '1m', { [mongoBreaker]: '2x10' }),
+  fires('ChatMongoBreakerOpen', 'it is open', '1m', { [mongoBreaker]: '2x10' }),
+  quiet('ChatMongoBreakerOpen', 'that of PostgreSQL is open', '1m', { [breaker]: '2x10' }),
   fires('ChatBreakerFlaps', 'it opened five times', '14m', {
     'chat_breaker_transitions_total{breaker="writer",to="open"}': '0x10 1x10 2x10 3x10 4x10 5x10',
   }),
@@ -36,6 +42,16 @@ export const dependencyCases: readonly Case[] = [
     [pool('active')]: '3x10',
     [pool('waiting')]: '1x10',
     [poolMax]: '20x10',
+  }),
+  fires('ChatMongoPoolExhausted', 'all are used and callers wait', '2m', {
+    [mongoPool('active')]: '20x10',
+    [mongoPool('waiting')]: '3x10',
+    [mongoPoolMax]: '20x10',
+  }),
+  quiet('ChatMongoPoolExhausted', 'a connection is being made for the one that waits', '2m', {
+    [mongoPool('active')]: '3x10',
+    [mongoPool('waiting')]: '1x10',
+    [mongoPoolMax]: '20x10',
   }),
   fires('ChatDatabaseErrors', 'one a second', '11m', {
     'chat_database_errors_total{kind="transient"}': '0+15x50',

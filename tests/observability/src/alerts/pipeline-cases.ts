@@ -4,14 +4,18 @@ import { type Case, fires, quiet } from './case.ts';
 
 const of = (metric: string, labels: string): string => `${metric}{${labels}}`;
 const p1 = (metric: string): string => of(metric, 'partition="1"');
+const p1Live = (metric: string): string => of(metric, 'partition="1",view="core",stage="live"');
+const p1Building = (metric: string): string => of(metric, 'partition="1",view="core",stage="building"');
 const owned = (instance: string): string =>
   of('chat_writer_partition_owned', `partition="1",instance="${instance}"`);
+const projected = (instance: string): string =>
+  of('chat_projector_partition_owned', `partition="1",instance="${instance}"`);
 
 export const pipelineCases: readonly Case[] = [
   fires('ChatPartitionHalted', 'one writer says so', '1m', { [p1('chat_writer_partition_halted')]: '1x10' }),
   quiet('ChatPartitionHalted', 'none is', '1m', { [p1('chat_writer_partition_halted')]: '0x10' }),
-  fires('ChatProjectorHalted', 'one is', '1m', { [p1('chat_projector_partition_halted')]: '1x10' }),
-  quiet('ChatProjectorHalted', 'none is', '1m', { [p1('chat_projector_partition_halted')]: '0x10' }),
+  fires('ChatProjectorHalted', 'one is', '1m', { [p1Live('chat_projector_partition_halted')]: '1x10' }),
+  quiet('ChatProjectorHalted', 'none is', '1m', { [p1Live('chat_projector_partition_halted')]: '0x10' }),
 
   fires('ChatPartitionUnowned', 'neither of two writers has it', '1m', {
     [owned('a')]: '0x10',
@@ -67,6 +71,27 @@ export const pipelineCases: readonly Case[] = [
 
   fires('ChatGatewayFeedStalled', '15 s', '1m', { [p1('chat_gateway_feed_stalled_seconds')]: '15x10' }),
   quiet('ChatGatewayFeedStalled', '1 s', '1m', { [p1('chat_gateway_feed_stalled_seconds')]: '1x10' }),
-  fires('ChatProjectorLag', '40 s', '2m', { [p1('chat_projector_lag_seconds')]: '40x10' }),
-  quiet('ChatProjectorLag', '2 s', '2m', { [p1('chat_projector_lag_seconds')]: '2x10' }),
+  fires('ChatProjectorPartitionUnowned', 'neither of two projectors has it', '1m', {
+    [projected('a')]: '0x10',
+    [projected('b')]: '0x10',
+  }),
+  fires('ChatProjectorPartitionUnowned', 'there is no projector', '1m', { up: '1x10' }),
+  quiet('ChatProjectorPartitionUnowned', 'one of two projectors has it', '1m', {
+    [projected('a')]: '0x10',
+    [projected('b')]: '1x10',
+  }),
+  quiet('ChatProjectorPartitionUnowned', 'it changes hands', '1m', { [projected('a')]: '1x2 0x1 1x7' }),
+  fires('ChatProjectorPartitionOwnedTwice', 'two think so', '3m', {
+    [projected('a')]: '1x20',
+    [projected('b')]: '1x20',
+  }),
+  quiet('ChatProjectorPartitionOwnedTwice', 'one does', '3m', {
+    [projected('a')]: '1x20',
+    [projected('b')]: '0x20',
+  }),
+  fires('ChatProjectorLag', '40 s', '2m', { [p1Live('chat_projector_lag_seconds')]: '40x10' }),
+  quiet('ChatProjectorLag', '2 s', '2m', { [p1Live('chat_projector_lag_seconds')]: '2x10' }),
+  quiet('ChatProjectorLag', 'a version is being built', '2m', {
+    [p1Building('chat_projector_lag_seconds')]: '4000x10',
+  }),
 ];
