@@ -150,7 +150,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     outcomes,
     maxQueuedBytes: config.COMMAND_QUEUE_MAX_BYTES,
     maxInFlight: config.PUBLISH_WINDOW_COUNT,
-    sendSoon: sessions.sendSoon,
+    sendWithNext: sessions.sendWithNext,
     onRepeat: asker.look,
     nowMs,
     log,
@@ -231,31 +231,32 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     return code;
   };
 
-  const server: UwsServer = createUwsServer({
+  const server: UwsServer = createUwsServer<Session>({
     host: config.WS_HOST,
     port: config.WS_PORT,
     maxPayloadBytes: UWS_PAYLOAD_MAX_BYTES,
     maxBackpressureBytes: config.SOCKET_MAX_BUFFERED_BYTES,
     idleTimeoutSeconds: IDLE_TIMEOUT_SECONDS,
     refuse,
-    onOpen: (socket, info) => {
-      const teamId = parseTeamId(info.teamId);
-      const partition = teamId && partitions[partitionOf(teamId)];
-      if (!teamId || !partition) throw new Error('an upgrade was admitted that `refuse` refuses');
-      const session = new Session(randomUUID(), socket, teamId, partition, info.bearer, nowMs());
-      sessions.add(session);
-      return {
-        onMessage: (bytes, isBinary) => frames.onMessage(session, bytes, isBinary),
-        onDropped: (bytes) => {
-          stats.deliveryErrorCount += 1;
-          replayer.noteDropped(session, bytes);
-        },
-        onDrain: () => {
-          if (session.state === 'replaying') turn.addReplay(session);
-          if (session.outbox.length > 0) turn.addOutbox(session);
-        },
-        onClose: (code, isProtocolFault) => sessions.gone(session, code, isProtocolFault),
-      };
+    handler: {
+      onOpen: (socket, info) => {
+        const teamId = parseTeamId(info.teamId);
+        const partition = teamId && partitions[partitionOf(teamId)];
+        if (!teamId || !partition) throw new Error('an upgrade was admitted that `refuse` refuses');
+        const session = new Session(randomUUID(), socket, teamId, partition, info.bearer, nowMs());
+        sessions.add(session);
+        return session;
+      },
+      onMessage: frames.onMessage,
+      onDropped: (session, bytes) => {
+        stats.deliveryErrorCount += 1;
+        replayer.noteDropped(session, bytes);
+      },
+      onDrain: (session) => {
+        if (session.state === 'replaying') turn.addReplay(session);
+        if (session.outbox.length > 0) turn.addOutbox(session);
+      },
+      onClose: sessions.gone,
     },
   });
 

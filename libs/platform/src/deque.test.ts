@@ -12,8 +12,8 @@ const op: fc.Arbitrary<Op> = fc.oneof(
 
 it('behaves as an array does under any sequence of operations', () => {
   fc.assert(
-    fc.property(fc.array(op, { maxLength: 200 }), (ops) => {
-      const deque = new Deque<number>(4);
+    fc.property(fc.constantFrom(undefined, 4), fc.array(op, { maxLength: 200 }), (initialCount, ops) => {
+      const deque = new Deque<number>(initialCount);
       let model: number[] = [];
       for (const [name, value] of ops) {
         if (name === 'push') {

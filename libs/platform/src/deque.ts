@@ -1,13 +1,18 @@
+/** What an empty queue has for a ring: many sockets have queues that never hold anything. Never written to: a push grows. */
+const NO_RING: readonly undefined[] = [];
+const SMALLEST_COUNT = 4;
+
 /** A double-ended queue on a ring: push, shift and indexed reads are O(1). It grows; its user bounds it. */
 export class Deque<T> {
   #ring: (T | undefined)[];
   #head = 0;
   #size = 0;
 
-  constructor(initialCapacityCount = 16) {
-    let capacity = 4;
+  /** Without a capacity nothing is allocated before the first element. */
+  constructor(initialCapacityCount = 0) {
+    let capacity = initialCapacityCount === 0 ? 0 : SMALLEST_COUNT;
     while (capacity < initialCapacityCount) capacity *= 2;
-    this.#ring = new Array<T | undefined>(capacity);
+    this.#ring = capacity === 0 ? (NO_RING as undefined[]) : new Array<T | undefined>(capacity);
   }
 
   get size(): number {
@@ -60,7 +65,7 @@ export class Deque<T> {
   }
 
   clear(): void {
-    this.#ring = new Array<T | undefined>(16);
+    this.#ring = NO_RING as undefined[];
     this.#head = 0;
     this.#size = 0;
   }
@@ -70,7 +75,7 @@ export class Deque<T> {
   }
 
   #grow(): void {
-    const grown = new Array<T | undefined>(this.#ring.length * 2);
+    const grown = new Array<T | undefined>(Math.max(SMALLEST_COUNT, this.#ring.length * 2));
     for (let i = 0; i < this.#size; i++) grown[i] = this.at(i);
     this.#ring = grown;
     this.#head = 0;

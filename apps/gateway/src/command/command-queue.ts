@@ -32,7 +32,7 @@ export type CommandQueueDeps = {
   readonly maxQueuedBytes: number;
   /** The publisher's window. */
   readonly maxInFlight: number;
-  readonly sendSoon: (session: Session, frame: string) => void;
+  readonly sendWithNext: (session: Session, frame: string) => void;
   /** A command was stored as a repeat: its outcome may be known already. */
   readonly onRepeat: (session: Session) => void;
   readonly nowMs: () => number;
@@ -48,7 +48,7 @@ export type CommandQueue = {
 };
 
 export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
-  const { publisher, outcomes, sendSoon, nowMs } = deps;
+  const { publisher, outcomes, sendWithNext, nowMs } = deps;
   /** Sessions whose next command found the window full, in order. */
   const waiting = new Deque<Session>();
   let queuedBytes = 0;
@@ -120,7 +120,7 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
       // A repeat of our own publishing (its first PubAck was lost) is not a repeat of the client's.
       waiter.isRepeat = ack.duplicate && waiter.attemptCount === 1;
       session.unresolved.push(waiter);
-      if (session.isJoined) sendSoon(session, acceptedFrame(waiter.id));
+      if (session.isJoined) sendWithNext(session, acceptedFrame(waiter.id));
       if (ack.duplicate) deps.onRepeat(session);
     }
     publishNext(session);

@@ -75,7 +75,7 @@ export const createFrameEntry = (deps: FrameEntryDeps): FrameEntry => {
     }
     if (frame.t === 'hello') return offend(session, 'HELLO_REPEATED');
     if (session.isJoined) take(session, frame);
-    else if (session.early.length < EARLY_MAX_COUNT) session.early.push(frame);
+    else if ((session.early ??= []).length < EARLY_MAX_COUNT) session.early.push(frame);
     else offend(session, 'OVERLOADED');
   };
 
@@ -114,7 +114,9 @@ export const createFrameEntry = (deps: FrameEntryDeps): FrameEntry => {
   return {
     onMessage,
     takeEarly: (session) => {
-      for (const frame of session.early.splice(0)) if (session.isJoined) take(session, frame);
+      const { early = [] } = session;
+      session.early = undefined;
+      for (const frame of early) if (session.isJoined) take(session, frame);
     },
   };
 };

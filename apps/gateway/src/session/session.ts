@@ -58,9 +58,15 @@ export class Session {
 
   offenceCount = 0;
   /** Frames that came between hello and welcome, in order. */
-  readonly early: ClientFrame[] = [];
-  /** Frames that leave together at the end of the turn. */
+  early: ClientFrame[] | undefined;
+  /** Frames that leave together at the end of the turn, or with the next that does; see sessions.ts. */
   outbox: string[] = [];
+  /** The turn flushes the outbox. */
+  isOutboxDue = false;
+  /** Since when (`performance.now()`) the outbox waits for a frame to leave with; 0 when it does not. */
+  waitingSinceMs = 0;
+  /** The sweep over the waiting looks at it. */
+  isInSweep = false;
 
   /** Commands not yet stored, in the order in which they came; the first may be in flight. */
   readonly queue = new Deque<Waiter>();

@@ -1,4 +1,10 @@
-/** All open sessions: what they gather to send, and how they end. */
+/**
+ * All open sessions: what they gather to send, and how they end.
+ *
+ * An outbox is empty, due (the turn flushes it), or waiting: it holds only frames that nobody needs at once (`accepted`),
+ * which leave with the next frame that is due (`persisted`, mostly) or after WAIT_MS. A write to a socket costs more than
+ * all that the gateway does with a message itself.
+ */
 
 import { closeCodes } from '@chat/contracts/protocol';
 import { closeReasonOf } from '../metrics/close-reason.ts';
@@ -8,6 +14,8 @@ import type { Session } from './session.ts';
 
 /** More unsent frames of our own than this: the socket is beyond help. */
 const OUTBOX_MAX_COUNT = 4_096;
+/** What waits for company leaves after one to two of these. A client sends the next of a lane after `accepted`. */
+const WAIT_MS = 20;
 
 export type SessionsDeps = {
   readonly maxBufferedBytes: number;
@@ -26,6 +34,8 @@ export type Sessions = {
   send(session: Session, frame: string): boolean;
   /** Sends at the end of the turn, together with what else there is. */
   sendSoon(session: Session, frame: string): void;
+  /** Sends with the next frame of `sendSoon`, or a little later. */
+  sendWithNext(session: Session, frame: string): void;
   flushOutbox(session: Session): void;
   close(session: Session, code: number, reason: string): void;
   /** Ends the connection at once; what is not written yet is lost. */
@@ -35,6 +45,8 @@ export type Sessions = {
 
 export const createSessions = (deps: SessionsDeps): Sessions => {
   const all = new Set<Session>();
+  /** Each once: those whose outbox waits, and some whose outbox has left since. */
+  let waiting: Session[] = [];
 
   const send = (session: Session, frame: string): boolean => {
     if (!session.isOpen) return false;
@@ -45,15 +57,43 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
   /** What is written into a full socket would be lost: it waits for the drain (or the client asks again). */
   const flushOutbox = (session: Session): void => {
     const { outbox, socket } = session;
+    session.isOutboxDue = false;
     if (!session.isOpen || outbox.length === 0) return;
     if (socket.bufferedBytes() > deps.maxBufferedBytes / 2) return;
     session.outbox = [];
+    session.waitingSinceMs = 0;
     session.lastSentAtMs = deps.nowMs();
     // Also for a single frame: events published in this turn then leave in the same write.
     socket.cork(() => {
       for (const frame of outbox) socket.send(frame);
     });
   };
+
+  const gather = (session: Session, frame: string): void => {
+    session.outbox.push(frame);
+    if (session.outbox.length > OUTBOX_MAX_COUNT) session.outbox.shift();
+  };
+
+  const makeDue = (session: Session): void => {
+    if (session.isOutboxDue) return;
+    session.isOutboxDue = true;
+    deps.addOutbox(session);
+  };
+
+  const sweep = (): void => {
+    const before = performance.now() - WAIT_MS;
+    const rest: Session[] = [];
+    for (const session of waiting) {
+      if (session.waitingSinceMs > before) rest.push(session);
+      else {
+        session.isInSweep = false;
+        if (session.outbox.length > 0) makeDue(session);
+      }
+    }
+    waiting = rest;
+    if (waiting.length > 0) sweepLater();
+  };
+  const sweepLater = (): void => void setTimeout(sweep, WAIT_MS).unref();
 
   const close = (session: Session, code: number, reason: string): void => {
     if (!session.isOpen) return;
@@ -83,9 +123,18 @@ export const createSessions = (deps: SessionsDeps): Sessions => {
     send,
     sendSoon: (session, frame) => {
       if (!session.isOpen) return;
-      session.outbox.push(frame);
-      if (session.outbox.length === 1) deps.addOutbox(session);
-      else if (session.outbox.length > OUTBOX_MAX_COUNT) session.outbox.shift();
+      gather(session, frame);
+      makeDue(session);
+    },
+    sendWithNext: (session, frame) => {
+      if (!session.isOpen) return;
+      gather(session, frame);
+      if (session.isOutboxDue) return;
+      session.waitingSinceMs ||= performance.now();
+      if (session.isInSweep) return;
+      session.isInSweep = true;
+      waiting.push(session);
+      if (waiting.length === 1) sweepLater();
     },
     flushOutbox,
     close,

@@ -12,6 +12,7 @@ import { readFile } from 'node:fs/promises';
 import { type UserId, parseUserId } from '@chat/contracts/ids';
 import { type Clock, systemClock } from '../clock.ts';
 import { UnavailableFault } from '../faults.ts';
+import { quickVerify } from './quick-verify.ts';
 
 export type TokenIssuer = {
   readonly issuer: string;
@@ -68,6 +69,12 @@ export const createTokenVerifier = ({
 
   const verify = async (token: string): Promise<TokenResult> => {
     if (token.length > TOKEN_MAX_LENGTH) return invalid('The token is too long.');
+    const nowS = Math.floor(clock.nowMs() / 1_000);
+    const quick = await quickVerify(token, (issuer) => byIssuer.get(issuer), nowS, CLOCK_TOLERANCE_S);
+    return quick === undefined ? verifyByJose(token) : resultOf(quick.sub, quick.exp, quick.sid);
+  };
+
+  const verifyByJose = async (token: string): Promise<TokenResult> => {
     // The issuer is read unverified only to choose the keys; `jwtVerify` then checks the very same claim.
     const issuer = unverifiedIssuer(token);
     const entry = issuer === undefined ? undefined : byIssuer.get(issuer);
@@ -81,12 +88,7 @@ export const createTokenVerifier = ({
         clockTolerance: CLOCK_TOLERANCE_S,
         currentDate: new Date(clock.nowMs()),
       });
-      const userId = parseUserId(payload.sub);
-      if (userId === undefined) return invalid('The subject of the token is not a user id.');
-      const sid = payload['sid'];
-      const sessionId = typeof sid === 'string' && sid.length <= SESSION_ID_MAX_LENGTH ? sid : undefined;
-      const expiresAtMs = (payload.exp ?? 0) * 1_000;
-      return { ok: true, userId, expiresAtMs, ...(sessionId === undefined ? {} : { sessionId }) };
+      return resultOf(payload.sub, payload.exp ?? 0, payload['sid']);
     } catch (error) {
       return refusalOf(error);
     }
@@ -113,6 +115,14 @@ export const createTokenVerifier = ({
     }
   };
   return { verify, publicKeyPem, issuers };
+};
+
+/** Of a token that is known to be good. */
+const resultOf = (sub: unknown, expS: number, sid: unknown): TokenResult => {
+  const userId = parseUserId(sub);
+  if (userId === undefined) return invalid('The subject of the token is not a user id.');
+  const sessionId = typeof sid === 'string' && sid.length <= SESSION_ID_MAX_LENGTH ? sid : undefined;
+  return { ok: true, userId, expiresAtMs: expS * 1_000, ...(sessionId === undefined ? {} : { sessionId }) };
 };
 
 const unverifiedIssuer = (token: string): string | undefined => {

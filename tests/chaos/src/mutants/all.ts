@@ -18,7 +18,7 @@ export const allMutants: readonly Mutant[] = [
         app: 'gateway',
         find: '      outcomes.add(waiter);\n',
         replace:
-          '      outcomes.add(waiter);\n      if (waiter.session.isJoined) sendSoon(waiter.session, acceptedFrame(waiter.id));\n',
+          '      outcomes.add(waiter);\n      if (waiter.session.isJoined) sendWithNext(waiter.session, acceptedFrame(waiter.id));\n',
       },
       {
         file: commandQueue,
