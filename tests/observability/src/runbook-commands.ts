@@ -47,8 +47,9 @@ export const askAsCli = async (
   nc: NatsConnection,
   jsm: JetStreamManager,
 ): Promise<unknown> => {
-  const [group, verb, stream = '', more = ''] = command.split(/\s+/);
-  switch (`${group} ${verb ?? ''}`.trim()) {
+  const [group, verb = '', stream = '', more = ''] = command.split(/\s+/);
+  if (group === 'req' && verb.startsWith('chat.ops.')) return askOps(verb, command, nc);
+  switch (`${group} ${verb}`.trim()) {
     case 'rtt':
       return nc.rtt();
     case 'stream ls':
@@ -77,4 +78,16 @@ export const askAsCli = async (
     default:
       throw new Error(`a command that no test knows: nats ${command}`);
   }
+};
+
+/** Begins nothing: what an order does is shown by its own test. */
+const opsOrders = new Set(['chat.ops.rebuild', 'chat.ops.rebuild.abort', 'chat.ops.drift.repair']);
+
+const askOps = async (subject: string, command: string, nc: NatsConnection): Promise<unknown> => {
+  if (opsOrders.has(subject)) return undefined;
+  const body = /'([^']*)'/.exec(command)?.[1] ?? '';
+  const { data } = await nc.request(subject, body, { timeout: 10_000 });
+  const answer = JSON.parse(Buffer.from(data).toString()) as { readonly error?: { readonly code: string } };
+  if (answer.error) throw new Error(`refused: ${answer.error.code}`);
+  return answer;
 };
