@@ -12,9 +12,30 @@ import { type ChannelHead, type ChannelKey, foldBatch, headsNeeded } from '../fo
 import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../port.ts';
 import type { Collections, Store } from './collections.ts';
 import { channelKey } from './keys.ts';
-import { writeChanges } from './write-changes.ts';
+import { type MessageWrites, writeChanges } from './write-changes.ts';
 
-export const applyBatch = ({ collections, transactions }: Store, batch: EventBatch): Promise<ApplyResult> =>
+/**
+ * Messages beyond the checkpoint are not in the store (they come and go with it), so they are inserted, which costs the
+ * server a fraction of an upsert with a guard. Should one stand there all the same (a store that was put together from
+ * backups of different times), the transaction ends, and the batch is applied with the guards.
+ */
+export const applyBatch = async (store: Store, batch: EventBatch): Promise<ApplyResult> => {
+  try {
+    return await applyWith(store, batch, 'insert');
+  } catch (error) {
+    if (!isDuplicateKey(error)) throw error;
+    return applyWith(store, batch, 'upsert');
+  }
+};
+
+const DUPLICATE_KEY = 11_000;
+const isDuplicateKey = (error: unknown): boolean => (error as { code?: unknown }).code === DUPLICATE_KEY;
+
+const applyWith = (
+  { collections, transactions }: Store,
+  batch: EventBatch,
+  how: MessageWrites,
+): Promise<ApplyResult> =>
   transactions.run(batch.partition, async (session): Promise<ApplyResult> => {
     const held = await takeCheckpoint(session, collections, batch);
     const refuse = async (value: ApplyResult): Promise<ApplyResult> => {
@@ -26,7 +47,7 @@ export const applyBatch = ({ collections, transactions }: Store, batch: EventBat
     if (held.seq >= batch.upTo) return refuse({ kind: 'applied', checkpoint: held });
     const fresh =
       held.seq === batch.afterSeq ? batch.events : batch.events.filter(({ event }) => event.seq > held.seq);
-    await writeEvents(session, collections, batch.partition, fresh);
+    await writeEvents(session, collections, batch.partition, fresh, how);
     const checkpoint: Checkpoint = { epoch: batch.epoch, seq: batch.upTo, digest: batch.digest };
     await collections.checkpoint.updateOne(
       { _id: batch.partition },
@@ -42,15 +63,16 @@ export const writeEvents = async (
   collections: Collections,
   partition: number,
   events: readonly ReadEvent[],
+  how: MessageWrites = 'upsert',
 ): Promise<void> => {
   const heads = await loadHeads(session, collections, headsNeeded(events));
-  await writeChanges(session, collections, partition, foldBatch(events, heads));
+  await writeChanges(session, collections, partition, foldBatch(events, heads), how);
 };
 
 /** The first batch of a partition makes the row; aborted with the rest when it is refused, so that none says seq 0. */
-const takeCheckpoint = async (
+export const takeCheckpoint = async (
   session: ClientSession,
-  { checkpoint }: Collections,
+  { checkpoint }: Pick<Collections, 'checkpoint'>,
   { partition, epoch }: EventBatch,
 ): Promise<Checkpoint> => {
   const held = await checkpoint.findOneAndUpdate(

@@ -1,6 +1,6 @@
 /**
- * The rows of a folded batch as bulk writes. Every write is guarded by `seq` within an update pipeline, because the
- * usual guard (`{_id, seq: {$lt}}` with upsert) turns a stale row away with error 11000, which ends a transaction.
+ * The rows of a folded batch as bulk writes. Every write (but messages that are inserted) is guarded by `seq` within an
+ * update pipeline, because the usual guard (`{_id, seq: {$lt}}` with upsert) turns a stale row away with error 11000, which ends a transaction.
  */
 
 import type { AnyBulkWriteOperation, ClientSession, Collection, Document, Filter } from 'mongodb';
@@ -47,8 +47,9 @@ export const writeChanges = async (
   collections: Collections,
   partition: number,
   changes: Changes,
+  how: MessageWrites = 'upsert',
 ): Promise<void> => {
-  await write(session, collections.message, messageOps(changes));
+  await writeMessages(session, collections, changes, how);
   const teams = [...changes.teams.values()].map(({ teamId, name, seq }) => put({ _id: teamId, name, seq }));
   await write(session, collections.team, teams);
   await write(session, collections.readMark, readMarkOps(changes));
@@ -58,11 +59,23 @@ export const writeChanges = async (
   await write(session, collections.channel, channelOps(changes));
 };
 
-const messageOps = ({ messages }: Changes): Ops<MessageDoc> =>
-  messages.map(({ teamId, channelId, ...row }) => {
+/** `insert`: none of them is in the store; otherwise error 11000, and the transaction is over. */
+export type MessageWrites = 'insert' | 'upsert';
+
+const writeMessages = async (
+  session: ClientSession,
+  { message }: Collections,
+  { messages }: Changes,
+  how: MessageWrites,
+): Promise<void> => {
+  if (messages.length === 0) return;
+  const documents = messages.map(({ teamId, channelId, ...row }): MessageDoc => {
     const key = { teamId, channelId };
-    return put({ _id: messageKey(key, row.channelSeq), channelKey: channelKey(key), ...row });
+    return { _id: messageKey(key, row.channelSeq), channelKey: channelKey(key), ...row };
   });
+  if (how === 'insert') await message.insertMany(documents, { session, ordered: true });
+  else await write(session, message, documents.map(put<MessageDoc>));
+};
 
 const readMarkOps = ({ readMarks }: Changes): Ops<ReadMarkDoc> =>
   [...readMarks.values()].map((row) => {
