@@ -15,6 +15,8 @@ export type StackFacts = {
   readonly streamReplicaCount?: number;
   readonly partitionCount: number;
   readonly databaseUrl: string;
+  /** The read store is MongoDB at this address; without it PostgreSQL, beside the write model. */
+  readonly mongodbUrl?: string;
   /** JWKS file of the development issuer, and its private key (api only). */
   readonly devJwksFile: string;
   readonly devKeyFile: string;
@@ -60,25 +62,23 @@ export const environmentOf = (stack: StackFacts, own: ProcessFacts): AppEnvironm
   const tokens = { JWT_AUDIENCE: TOKEN_AUDIENCE, DEV_JWT_JWKS: stack.devJwksFile };
   const replicas = { STREAM_REPLICAS: String(stack.streamReplicaCount ?? 1) };
   const origins = { ALLOWED_ORIGINS: stack.allowedOrigins.join(',') };
-  const store = {
-    DATABASE_URL: stack.databaseUrl,
-    READ_STORE: 'postgres',
-    READ_DATABASE_URL: stack.databaseUrl,
-  };
+  const readStore: AppEnvironment =
+    stack.mongodbUrl === undefined
+      ? { READ_STORE: 'postgres', READ_DATABASE_URL: stack.databaseUrl }
+      : { READ_STORE: 'mongodb', MONGODB_URL: stack.mongodbUrl };
   switch (own.app) {
     case 'gateway':
       return { ...common, ...tokens, ...origins, ...replicas, WS_HOST: HOST, WS_PORT: String(own.port) };
     case 'writer':
       return { ...common, ...replicas, DATABASE_URL: stack.databaseUrl };
     case 'projector':
-      return { ...common, ...store, ...replicas };
+      return { ...common, ...readStore, ...replicas, DATABASE_URL: stack.databaseUrl };
     case 'api':
       return {
         ...common,
         ...tokens,
         ...origins,
-        READ_STORE: 'postgres',
-        READ_DATABASE_URL: stack.databaseUrl,
+        ...readStore,
         API_HOST: HOST,
         API_PORT: String(own.port),
         DEV_ISSUER_KEY_FILE: stack.devKeyFile,

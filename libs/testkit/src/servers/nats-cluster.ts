@@ -22,6 +22,8 @@ export type NatsClusterOptions = {
   /** Each member has a folder below it. */
   readonly dataDir: string;
   readonly memberCount?: number;
+  /** Default true: members tell clients of each other. False: a client knows the addresses it was given, links for example. */
+  readonly isAdvertised?: boolean;
   readonly credentials?: NatsCredentialsByRole;
   readonly onLine?: (member: string, line: string) => void;
   readonly onPid?: (pid: number) => void;
@@ -82,6 +84,7 @@ const startMembers = async (
       await mkdir(dataDir, { recursive: true });
       const extraArgs = ['--server_name', name, '--cluster_name', 'chat', '--routes', routes];
       extraArgs.push('--cluster', `nats://127.0.0.1:${ports.get(name)}`);
+      if (options.isAdvertised === false) extraArgs.push('--no_advertise');
       const server = await startNats({
         dataDir,
         binary,
