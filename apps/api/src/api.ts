@@ -18,7 +18,6 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
 import { authenticate, registerTokens } from './auth/authenticate.ts';
 import { devTokenRoute } from './auth/dev-token-route.ts';
-import { createMessageGate } from './commands/message-gate.ts';
 import { createCommandEntry } from './commands/command-entry.ts';
 import { commandRoutes } from './commands/command-routes.ts';
 import { createEpochs } from './commands/epochs.ts';
@@ -36,6 +35,7 @@ import { measureRequests } from './http/request-metrics.ts';
 import { createTeamParser } from './http/team-parser.ts';
 import { refuse } from './http/refusals.ts';
 import { validateWithTypeBox } from './http/validation.ts';
+import { type Limits, createLimits } from './limits/limits.ts';
 import { pageRoutes, securityHeaders } from './web/page-routes.ts';
 
 export const API_INBOX_PREFIX = '_INBOX_api';
@@ -74,6 +74,7 @@ export const createApi = (deps: ApiDeps): Api => {
     timeoutMs: PUBLISH_TIMEOUT_MS,
   });
   const storeWatch = createStoreWatch(readModel);
+  const limits = createLimits({ config, nats, metrics: deps.metrics, log });
   let isDraining = false;
   let isListening = false;
   const http: Check = () => (isListening ? { ok: true } : { ok: false, reason: 'not listening yet' });
@@ -85,7 +86,8 @@ export const createApi = (deps: ApiDeps): Api => {
     port: () => portOf(app) ?? config.API_PORT,
     start: onceAsync(async () => {
       await storeWatch.start();
-      app = await buildApp(deps, { publisher, checks, isDraining: () => isDraining });
+      await limits.start();
+      app = await buildApp(deps, { publisher, checks, limits, isDraining: () => isDraining });
       await listen(app, config);
       isListening = true;
       log.info({ port: portOf(app) }, 'api listening');
@@ -98,6 +100,7 @@ export const createApi = (deps: ApiDeps): Api => {
       isDraining = true;
       await app?.close();
       publisher.close();
+      await limits.stop();
       await storeWatch.stop();
     }),
   };
@@ -119,10 +122,11 @@ const listen = async (app: App, { API_HOST: host, API_PORT: port }: ApiConfig): 
 type Parts = {
   readonly publisher: ReturnType<typeof createWindowedPublisher>;
   readonly checks: Readonly<Record<string, Check>>;
+  readonly limits: Limits;
   readonly isDraining: () => boolean;
 };
 
-const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts): Promise<App> => {
+const buildApp = async (deps: ApiDeps, { publisher, checks, limits, isDraining }: Parts): Promise<App> => {
   const { config, nats, readModel, verifier, devIssuer, clock = systemClock, log } = deps;
   const app = fastify({
     logger: false,
@@ -169,7 +173,6 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
     tracer: deps.tracer,
   });
   const position = createReadPosition({ readModel, epochs, maxWaitMs: config.MIN_SEQ_WAIT_MS, log });
-  const takeMessage = createMessageGate(config, deps.metrics);
   const makeTeamId = createTeamIdMaker(config.TEAM_ID_SECRET, config.PARTITIONS);
   await registerTokens(app, verifier);
   await app.register(async (scope) => {
@@ -178,7 +181,8 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, isDraining }: Parts)
       route.schema = { ...route.schema, security: [{ bearer: [] }] };
     });
     authenticated.addHook('onRequest', authenticate);
-    commandRoutes(authenticated, { entry, epochs, makeTeamId, parseTeam, takeMessage });
+    authenticated.addHook('onRequest', limits.limitRequests);
+    commandRoutes(authenticated, { entry, epochs, makeTeamId, parseTeam, messageGate: limits.messageGate });
     readRoutes(authenticated, { readModel, position, parseTeam });
   });
   await openApiRoutes(app);

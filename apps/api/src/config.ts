@@ -53,6 +53,7 @@ const shape = {
   MESSAGE_BURST_COUNT: int({ default: 20, min: 1, doc: 'messages of a user within MESSAGE_BURST_MS' }),
   MESSAGE_BURST_MS: durationMs({ default: 10_000, doc: 'time in which the burst is refilled' }),
   MESSAGE_SUSTAINED_COUNT: int({ default: 100, min: 1, doc: 'messages of a user within a minute' }),
+  API_REQUESTS_PER_MINUTE_COUNT: int({ default: 1_000, min: 1, doc: 'requests of a user within a minute' }),
   MIN_SEQ_WAIT_MS: durationMs({ default: 2_000, doc: 'how long a read waits for its minSeq' }),
 } as const;
 

@@ -13,6 +13,7 @@ import type {
   MessagesResponse,
 } from '@chat/contracts/http';
 import type { ChannelId, TeamId } from '@chat/contracts/ids';
+import { LIST_PAGE_MAX_COUNT } from '@chat/contracts/limits';
 
 /** Longest wait for one answer. */
 export const API_TIMEOUT_MS = 10_000;
@@ -24,6 +25,15 @@ export type ApiAnswer<T> =
 
 /** Read your writes: the api answers with a state of at least `minSeq`. */
 export type ReadPoint = { readonly minSeq: number; readonly epoch: string };
+
+/** A page of a list: the first, or the one that `cursor` of the answer before asks for. */
+export type ListAt = { readonly point: ReadPoint | undefined; readonly cursor?: string | undefined };
+
+/** The first page is as large as the api thinks fit, the others as large as it allows. */
+const listQuery = ({ point, cursor }: ListAt) => ({
+  ...point,
+  ...(cursor === undefined ? {} : { cursor, limit: LIST_PAGE_MAX_COUNT }),
+});
 
 export type HistoryQuery = {
   readonly before?: number;
@@ -93,8 +103,8 @@ export const createApiClient = ({ apiUrl, teamId, getToken, fetch }: Deps) => {
   };
 
   return {
-    channels: (point: ReadPoint | undefined, signal: AbortSignal): Promise<ApiAnswer<ChannelsResponse>> =>
-      call(`/api/v1/channels?${query({ ...point })}`, signal),
+    channels: (at: ListAt, signal: AbortSignal): Promise<ApiAnswer<ChannelsResponse>> =>
+      call(`/api/v1/channels?${query(listQuery(at))}`, signal),
     messages: (
       channelId: ChannelId,
       page: HistoryQuery,
@@ -102,8 +112,8 @@ export const createApiClient = ({ apiUrl, teamId, getToken, fetch }: Deps) => {
       signal: AbortSignal,
     ): Promise<ApiAnswer<MessagesResponse>> =>
       call(`/api/v1/channels/${channelId}/messages?${query({ ...page, ...point })}`, signal),
-    members: (channelId: ChannelId, signal: AbortSignal): Promise<ApiAnswer<MembersResponse>> =>
-      call(`/api/v1/channels/${channelId}/members?${query({})}`, signal),
+    members: (channelId: ChannelId, at: ListAt, signal: AbortSignal): Promise<ApiAnswer<MembersResponse>> =>
+      call(`/api/v1/channels/${channelId}/members?${query(listQuery(at))}`, signal),
     /** 202 (stored, outcome unknown) comes back as ok with that status: ask again. */
     command: (
       command: { readonly id: string; readonly name: CommandName; readonly data: unknown },

@@ -6,10 +6,17 @@
 
 import type { Cursor } from '@chat/contracts/frames';
 import type { ErrorBody } from '@chat/contracts/errors';
-import type { MessagesResponse, MessageView } from '@chat/contracts/http';
+import type {
+  ChannelsResponse,
+  ChannelView,
+  ListPage,
+  MessagesResponse,
+  MessageView,
+  ReadStamp,
+} from '@chat/contracts/http';
 import type { ChannelId } from '@chat/contracts/ids';
 import { PAGE_DEFAULT_COUNT, PAGE_MAX_COUNT } from '@chat/contracts/limits';
-import type { ApiAnswer, ApiClient, HistoryQuery, ReadPoint } from './api-client.ts';
+import type { ApiAnswer, ApiClient, HistoryQuery, ListAt, ReadPoint } from './api-client.ts';
 import { backoffMs } from './backoff.ts';
 import { type Clock, pause } from './clock.ts';
 import type { Outbox } from './outbox.ts';
@@ -42,6 +49,25 @@ const isPassing = (answer: ApiAnswer<unknown>): boolean =>
   !answer.ok &&
   (answer.error.retryable || answer.status === 0 || answer.status === 401 || answer.status >= 500);
 
+const isStaleCursor = (answer: ApiAnswer<unknown>): boolean =>
+  !answer.ok && answer.error.code === 'CURSOR_INVALID';
+
+type Pages<P> =
+  | {
+      readonly ok: true;
+      readonly pages: readonly P[];
+      readonly epoch: string;
+      /** Of the oldest page, the first. */
+      readonly asOf: number;
+    }
+  | Extract<ApiAnswer<P>, { ok: false }>;
+
+const channelsOf = (pages: readonly ChannelsResponse[]): readonly ChannelView[] =>
+  pages.flatMap(({ channels }) => channels);
+
+/** A list whose cursor is refused is read again from its beginning so many times. */
+const LIST_RESTARTS_MAX_COUNT = 3;
+
 export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch, news }: Deps) => {
   let life = new AbortController();
   let snapshotRun = new AbortController();
@@ -67,13 +93,45 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
     return undefined;
   };
 
+  /**
+   * All pages of a list. None is of an older state than the one before, and all are of one epoch, so that the list as a
+   * whole is at least as new as its first page: an entry that is in no page was not there then, or not any longer.
+   * Undefined: nobody wants it any longer.
+   */
+  const allPages = async <P extends ReadStamp & ListPage>(
+    signal: AbortSignal,
+    first: ReadPoint | undefined,
+    ask: (at: ListAt) => Promise<ApiAnswer<P>>,
+    isUnsettled: (answer: ApiAnswer<P>) => boolean = isPassing,
+  ): Promise<Pages<P> | undefined> => {
+    const pages: P[] = [];
+    let at: ListAt = { point: first };
+    let restartCount = 0;
+    for (;;) {
+      const answer = await persist(
+        signal,
+        () => ask(at),
+        (given) => !isStaleCursor(given) && isUnsettled(given),
+      );
+      if (!answer) return undefined;
+      if (answer.ok) {
+        const { epoch, asOf, nextCursor: cursor } = answer.value;
+        pages.push(answer.value);
+        if (cursor === undefined) return { ok: true, pages, epoch, asOf: pages[0]?.asOf ?? asOf };
+        at = { point: { epoch, minSeq: Math.max(at.point?.minSeq ?? 0, asOf) }, cursor };
+      } else if (isStaleCursor(answer) && restartCount < LIST_RESTARTS_MAX_COUNT) {
+        // The api became another version between two pages.
+        restartCount += 1;
+        pages.length = 0;
+        at = { point: first };
+      } else return answer;
+    }
+  };
+
   const point = (minSeq = 0): ReadPoint | undefined => {
     const now = cursor();
     return now && { epoch: now.epoch, minSeq: Math.max(minSeq, now.seq) };
   };
-
-  const epochIsStale = (answer: ApiAnswer<unknown>, epoch: string): boolean =>
-    answer.ok ? (answer.value as { epoch: string }).epoch !== epoch : answer.error.code === 'EPOCH_CHANGED';
 
   const loadNewest = async (channelId: ChannelId, signal: AbortSignal): Promise<LoadResult> => {
     unread.add(channelId);
@@ -96,14 +154,15 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
     snapshotRun.abort();
     snapshotRun = new AbortController();
     const signal = AbortSignal.any([snapshotRun.signal, life.signal]);
-    const answer = await persist(
+    const answer = await allPages(
       signal,
-      () => api.channels({ epoch, minSeq: head }, signal),
+      { epoch, minSeq: head },
+      (at) => api.channels(at, signal),
       (given) => !given.ok && given.error.code !== 'EPOCH_CHANGED',
     );
     if (!answer) return;
-    if (!answer.ok || epochIsStale(answer, epoch)) return dispatch({ kind: 'epoch_stale' });
-    store.mergeChannels(answer.value.channels, answer.value.asOf, true);
+    if (!answer.ok || answer.epoch !== epoch) return dispatch({ kind: 'epoch_stale' });
+    store.mergeChannels(channelsOf(answer.pages), answer.asOf, true);
     repairHoles();
     await loadOpen(signal);
     if (signal.aborted) return;
@@ -115,9 +174,9 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
     const { signal } = life;
     while (refreshSeq > 0 && !signal.aborted) {
       const wanted = refreshSeq;
-      const answer = await persist(signal, () => api.channels(point(wanted), signal));
+      const answer = await allPages(signal, point(wanted), (at) => api.channels(at, signal));
       if (answer?.ok) {
-        store.mergeChannels(answer.value.channels, answer.value.asOf, false);
+        store.mergeChannels(channelsOf(answer.pages), answer.asOf, false);
         repairHoles();
         news.changed();
         await loadOpen(signal);
@@ -229,10 +288,13 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
       api.messages(channelId, query, point(), life.signal),
     loadMembers: async (channelId: ChannelId): Promise<LoadResult> => {
       store.watchMembers(channelId);
-      const answer = await persist(life.signal, () => api.members(channelId, life.signal));
+      // As of what was heard before the watch began; from then on the store keeps what is heard.
+      const { signal } = life;
+      const answer = await allPages(signal, point(), (at) => api.members(channelId, at, signal));
       if (!answer) return { ok: true };
       if (!answer.ok) return { ok: false, error: answer.error };
-      store.mergeMembers(channelId, answer.value);
+      const { epoch, asOf, pages } = answer;
+      store.mergeMembers(channelId, { epoch, asOf, members: pages.flatMap(({ members }) => members) });
       news.changed();
       return { ok: true };
     },

@@ -22,6 +22,11 @@ export const errorCatalogue = {
     retryable: false,
     message: 'The request does not have the required shape.',
   },
+  CURSOR_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The cursor is not one of this list; begin again without it.',
+  },
   NOT_FOUND: { status: 404, retryable: false, message: 'There is no such resource.' },
   METHOD_NOT_ALLOWED: { status: 405, retryable: false, message: 'This method is not allowed here.' },
   BODY_TOO_LARGE: { status: 413, retryable: false, message: 'The request body is over the size limit.' },
@@ -110,6 +115,17 @@ export const errorCatalogue = {
     retryable: false,
     message: 'The channel has no message of that number yet.',
   },
+  SEARCH_QUERY_EMPTY: { status: 400, retryable: false, message: 'There is nothing to search for.' },
+  SEARCH_QUERY_TOO_LONG: {
+    status: 400,
+    retryable: false,
+    message: 'The query is over 256 characters or over 16 words.',
+  },
+  SEARCH_QUERY_TOO_SHORT: {
+    status: 400,
+    retryable: false,
+    message: 'Single letters and kana cannot be searched for; write at least two characters of one word.',
+  },
   // Limits and trouble on our side
   RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests; wait and send again.' },
   IN_FLIGHT_EXCEEDED: {
@@ -148,15 +164,18 @@ export type ErrorBody = {
   readonly message: string;
   readonly retryable: boolean;
   readonly retryAfterMs?: number;
+  /** Of READ_MODEL_BEHIND: events up to the asked `minSeq` that the read model has not applied yet. */
+  readonly lagCount?: number;
 };
 
 /** Builds the body for a code; `message` overrides the catalogue's sentence with a more exact one. */
 export const errorBody = (
   code: ErrorCode,
-  over: { message?: string; retryAfterMs?: number } = {},
+  over: { message?: string; retryAfterMs?: number; lagCount?: number } = {},
 ): ErrorBody => ({
   code,
   message: over.message ?? errorCatalogue[code].message,
   retryable: errorCatalogue[code].retryable,
   ...(over.retryAfterMs === undefined ? {} : { retryAfterMs: over.retryAfterMs }),
+  ...(over.lagCount === undefined ? {} : { lagCount: over.lagCount }),
 });

@@ -33,23 +33,49 @@ export type ChannelView = {
 /** On every read: the state holds all events of the partition up to `asOf`. */
 export type ReadStamp = { readonly epoch: string; readonly asOf: number };
 
-/** `GET /api/v1/channels?teamId=&minSeq=&epoch=` */
-export type ChannelsResponse = ReadStamp & { readonly channels: readonly ChannelView[] };
+/**
+ * A page of a list. `nextCursor`, given back as `cursor`, asks for the page after it; absent: this was the last. A cursor is
+ * opaque and of this one list; CURSOR_INVALID (also after an upgrade of the server) means: begin again without it.
+ */
+export type ListPage = { readonly nextCursor?: string };
 
-/** `GET /api/v1/channels/:id/messages?teamId=&before=|after=|around=&limit=&minSeq=&epoch=`; ascending by channelSeq. */
-export type MessagesResponse = ReadStamp & {
-  readonly messages: readonly MessageView[];
-  readonly hasMoreBefore: boolean;
-  readonly hasMoreAfter: boolean;
+/** `GET /api/v1/channels?teamId=&limit=&cursor=&minSeq=&epoch=`; by id. */
+export type ChannelsResponse = ReadStamp & ListPage & { readonly channels: readonly ChannelView[] };
+
+/**
+ * `GET /api/v1/channels/:id/messages?teamId=&before=|after=|around=|cursor=&limit=&minSeq=&epoch=`; ascending by channelSeq.
+ * `previousCursor` is there while there are older ones, `nextCursor` while there are newer ones.
+ */
+export type MessagesResponse = ReadStamp &
+  ListPage & {
+    readonly messages: readonly MessageView[];
+    readonly hasMoreBefore: boolean;
+    readonly hasMoreAfter: boolean;
+    readonly previousCursor?: string;
+  };
+
+/** `GET /api/v1/channels/:id/members?teamId=&limit=&cursor=&minSeq=&epoch=`; by user id. */
+export type MembersResponse = ReadStamp &
+  ListPage & {
+    readonly members: readonly { readonly userId: UserId; readonly role: Role }[];
+  };
+
+/**
+ * `GET /api/v1/search?teamId=&q=&channelId=&from=&before=&after=&limit=&cursor=&minSeq=&epoch=`: messages that the asker may see and
+ * that hold every word of `q`; newest first. A page may be shorter than `limit` and still have a `nextCursor`: that far it was looked.
+ */
+export type SearchResponse = ReadStamp & {
+  readonly hits: readonly {
+    readonly message: MessageView;
+    /** UTF-16 units of `text`, [start, end), ascending. */
+    readonly highlights: readonly (readonly [start: number, end: number])[];
+  }[];
+  /** Absent: there is no more. */
+  readonly nextCursor?: string;
 };
 
-/** `GET /api/v1/channels/:id/members?teamId=` */
-export type MembersResponse = ReadStamp & {
-  readonly members: readonly { readonly userId: UserId; readonly role: Role }[];
-};
-
-/** `GET /api/v1/teams` */
-export type TeamsResponse = {
+/** `GET /api/v1/teams?limit=&cursor=` (with teamId: &minSeq=&epoch= in its partition); by id. */
+export type TeamsResponse = ListPage & {
   readonly teams: readonly { readonly id: TeamId; readonly name: string; readonly role: Role }[];
 };
 

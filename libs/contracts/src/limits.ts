@@ -22,3 +22,12 @@ export const RECONNECT_MAX_MS = 30_000;
 /** History page size. */
 export const PAGE_DEFAULT_COUNT = 50;
 export const PAGE_MAX_COUNT = 200;
+/** Page size of lists: channels of a user, members of a channel, teams of a user. */
+export const LIST_PAGE_DEFAULT_COUNT = 200;
+export const LIST_PAGE_MAX_COUNT = 1_000;
+/** A search query, in UTF-16 units, and its words and phrases. */
+export const SEARCH_QUERY_MAX_LENGTH = 256;
+export const SEARCH_TERMS_MAX_COUNT = 16;
+/** Page size of search. */
+export const SEARCH_PAGE_DEFAULT_COUNT = 20;
+export const SEARCH_PAGE_MAX_COUNT = 50;

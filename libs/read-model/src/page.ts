@@ -3,6 +3,15 @@
 import type { MessageView } from '@chat/contracts/http';
 import type { MessagePage, PageRequest } from './port.ts';
 
+/** Adapters ask for one entry more than wanted, which tells whether there are more. */
+export const cutList = <T>(
+  entries: readonly T[],
+  limitCount: number,
+): { readonly entries: readonly T[]; readonly hasMore: boolean } => ({
+  entries: entries.slice(0, limitCount),
+  hasMore: entries.length > limitCount,
+});
+
 export type PageBounds = {
   /** Take `belowCount` messages with channelSeq < below, from the newest down. */
   readonly below: number;

@@ -71,13 +71,33 @@ export type MessagePage = ReadStamp & {
   readonly hasMoreBefore: boolean;
   readonly hasMoreAfter: boolean;
 };
-export type ChannelList = ReadStamp & { readonly kind: 'found'; readonly channels: readonly ChannelView[] };
+/**
+ * A page of a list in bytewise order of its key: up to `limitCount` (at least 1) entries whose key is greater than `after`.
+ * Keys never change, so whoever goes from page to page meets no entry twice, and each one that was there all the time.
+ */
+export type ListRequest<K> = { readonly limitCount: number; readonly after?: K | undefined };
+
+/** `hasMore`: there were greater keys than the last of the page. */
+export type ChannelList = ReadStamp & {
+  readonly kind: 'found';
+  readonly channels: readonly ChannelView[];
+  readonly hasMore: boolean;
+};
 export type MemberList = ReadStamp & {
   readonly kind: 'found';
   readonly members: readonly { readonly userId: UserId; readonly role: Role }[];
+  readonly hasMore: boolean;
+};
+
+/** A channel whose messages with a greater channelSeq than `visibleAfter` the asker may see. */
+export type VisibleChannel = { readonly channelId: ChannelId; readonly visibleAfter: number };
+export type VisibleChannels = ReadStamp & {
+  readonly kind: 'found';
+  readonly channels: readonly VisibleChannel[];
 };
 
 export type TeamOfUser = { readonly id: TeamId; readonly name: string; readonly role: Role };
+export type TeamList = { readonly teams: readonly TeamOfUser[]; readonly hasMore: boolean };
 
 /** What a projector needs of a view: each view keeps a checkpoint of its own for every partition. */
 export type ProjectionTarget = {
@@ -90,16 +110,28 @@ export type ProjectionTarget = {
 };
 
 export type ReadModel = ProjectionTarget & {
-  teamsOf(userId: UserId): Promise<readonly TeamOfUser[]>;
-  /** The user's channels, and the public ones not joined (without role). Ordered by id. */
-  channels(teamId: TeamId, userId: UserId): Promise<ChannelList | Refusal>;
+  /** By team id. */
+  teamsOf(userId: UserId, page: ListRequest<TeamId>): Promise<TeamList>;
+  /** The user's channels, and the public ones not joined (without role). By id. */
+  channels(teamId: TeamId, userId: UserId, page: ListRequest<ChannelId>): Promise<ChannelList | Refusal>;
   messages(
     teamId: TeamId,
     channelId: ChannelId,
     userId: UserId,
     page: PageRequest,
   ): Promise<MessagePage | Refusal>;
-  members(teamId: TeamId, channelId: ChannelId, userId: UserId): Promise<MemberList | Refusal>;
+  /** By user id. */
+  members(
+    teamId: TeamId,
+    channelId: ChannelId,
+    userId: UserId,
+    page: ListRequest<UserId>,
+  ): Promise<MemberList | Refusal>;
+  /**
+   * The channels whose history the asker may read, as of `asOf`; what is true of a message with a greater seq is not
+   * known. Public ones not joined are not among them, as their history is not given either. Ordered by id.
+   */
+  visibleChannels(teamId: TeamId, userId: UserId): Promise<VisibleChannels | Refusal>;
 
   /** The membership value of one user for `MEMBERS`; undefined while nothing of the partition is applied. */
   membership(teamId: TeamId, userId: UserId): Promise<MembershipView | undefined>;

@@ -23,6 +23,8 @@ import {
   sendMessageBody,
 } from '../http/schemas.ts';
 import type { TeamParser } from '../http/team-parser.ts';
+import type { MessageGate } from '../limits/message-gate.ts';
+import { setRateLimit } from '../limits/rate-headers.ts';
 import type { CommandEntry, EntryResult } from './command-entry.ts';
 import type { Epochs } from './epochs.ts';
 import type { TeamIdMaker } from './team-id.ts';
@@ -32,8 +34,7 @@ export type CommandRoutesDeps = {
   readonly epochs: Epochs;
   readonly makeTeamId: TeamIdMaker;
   readonly parseTeam: TeamParser;
-  /** Of messages: 0 takes one, else how long the user must wait for the next. */
-  readonly takeMessage: (userId: UserId) => number;
+  readonly messageGate: MessageGate;
 };
 
 type Persisted = Extract<EntryResult, { kind: 'persisted' }>;
@@ -46,7 +47,7 @@ type Input = {
 };
 
 export const commandRoutes = (app: App, deps: CommandRoutesDeps): void => {
-  const { entry, epochs, makeTeamId, parseTeam, takeMessage } = deps;
+  const { entry, epochs, makeTeamId, parseTeam, messageGate } = deps;
 
   /** Parses, submits and answers; `show` makes the body of a persisted one. */
   const answer = async (
@@ -59,8 +60,11 @@ export const commandRoutes = (app: App, deps: CommandRoutesDeps): void => {
     const parsed = parseCommand(name, data);
     if (!parsed.ok) return refuse(reply, parsed);
     if (!teamId) return refuse(reply, { code: 'TEAM_NOT_FOUND' });
-    const retryAfterMs = parsed.wish.name === 'message.send' ? takeMessage(actor) : 0;
-    if (retryAfterMs > 0) return refuse(reply, { code: 'RATE_LIMITED', retryAfterMs });
+    const limit = parsed.wish.name === 'message.send' ? messageGate.take(actor, teamId, id) : undefined;
+    if (limit) {
+      setRateLimit(reply, limit.status, limit.waitMs);
+      return refuse(reply, { code: 'RATE_LIMITED', retryAfterMs: limit.waitMs });
+    }
     // Asked before anything is stored: afterwards there must be nothing left that can fail.
     const epoch = await epochs.of(partitionOf(teamId));
     const { dataJson, wish } = parsed;

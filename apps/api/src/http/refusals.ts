@@ -8,12 +8,15 @@ export type Refusal = {
   /** More exact than the catalogue's sentence. */
   readonly message?: string;
   readonly retryAfterMs?: number;
+  /** Of READ_MODEL_BEHIND. */
+  readonly lagCount?: number;
 };
 
-export const bodyOf = ({ code, message, retryAfterMs }: Refusal): ErrorBody =>
+export const bodyOf = ({ code, message, retryAfterMs, lagCount }: Refusal): ErrorBody =>
   errorBody(code, {
     ...(message === undefined ? {} : { message }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(lagCount === undefined ? {} : { lagCount }),
   });
 
 /** Which code a reply was refused with, for the metrics. */

@@ -1,7 +1,13 @@
 /** TypeBox schemas of what the api takes and answers (the types are in @chat/contracts/http). */
 
 import { errorCatalogue } from '@chat/contracts/errors';
-import { PAGE_DEFAULT_COUNT, PAGE_MAX_COUNT } from '@chat/contracts/limits';
+import {
+  LIST_PAGE_DEFAULT_COUNT,
+  LIST_PAGE_MAX_COUNT,
+  PAGE_DEFAULT_COUNT,
+  PAGE_MAX_COUNT,
+} from '@chat/contracts/limits';
+import { CURSOR_MAX_LENGTH } from '@chat/platform/paging/cursor';
 import Type, { type TSchema } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
@@ -17,6 +23,12 @@ export const errorSchema = Type.Object({
   message: Type.String(),
   retryable: Type.Boolean(),
   retryAfterMs: Type.Optional(Type.Integer({ minimum: 0 })),
+  lagCount: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description: 'of READ_MODEL_BEHIND: events up to minSeq that the read model misses',
+    }),
+  ),
 });
 
 /** The answer by status; every refusal is an ErrorBody. For the document only: types of answers are the contracts'. */
@@ -33,8 +45,22 @@ const point = {
   ),
 };
 
-export const teamQuery = Type.Object({ teamId, ...point }, closed);
-export const teamsQuery = Type.Object({ teamId: Type.Optional(teamId), ...point }, closed);
+/** A longer one is CURSOR_INVALID, like any other that is not ours; the schema only tells of the bound. */
+const cursor = Type.Optional(
+  Type.String({ description: `a cursor of the last answer, at most ${CURSOR_MAX_LENGTH} characters` }),
+);
+const nextCursor = Type.Optional(
+  Type.String({ description: 'asks for the page after this; absent at the end' }),
+);
+const listPage = {
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: LIST_PAGE_MAX_COUNT, default: LIST_PAGE_DEFAULT_COUNT }),
+  ),
+  cursor,
+};
+
+export const listQuery = Type.Object({ teamId, ...listPage, ...point }, closed);
+export const teamsQuery = Type.Object({ teamId: Type.Optional(teamId), ...listPage, ...point }, closed);
 export const channelParams = Type.Object({ id });
 export const messagesQuery = Type.Object(
   {
@@ -42,6 +68,7 @@ export const messagesQuery = Type.Object(
     before: Type.Optional(seq('messages with a smaller channelSeq')),
     after: Type.Optional(seq('messages with a greater channelSeq')),
     around: Type.Optional(seq('messages on both sides of this channelSeq')),
+    cursor,
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_COUNT, default: PAGE_DEFAULT_COUNT })),
     ...point,
   },
@@ -73,19 +100,25 @@ export const channelSchema = Type.Object({
   unreadCount: Type.Integer({ minimum: 0 }),
   seq: seq('newest event that shows in this entity'),
 });
-export const channelsAnswer = Type.Object({ ...stamp, channels: Type.Array(channelSchema) });
+export const channelsAnswer = Type.Object({ ...stamp, channels: Type.Array(channelSchema), nextCursor });
 export const messagesAnswer = Type.Object({
   ...stamp,
   messages: Type.Array(messageSchema),
   hasMoreBefore: Type.Boolean(),
   hasMoreAfter: Type.Boolean(),
+  previousCursor: Type.Optional(
+    Type.String({ description: 'asks for the page of older messages; absent at the beginning' }),
+  ),
+  nextCursor,
 });
 export const membersAnswer = Type.Object({
   ...stamp,
   members: Type.Array(Type.Object({ userId: user, role })),
+  nextCursor,
 });
 export const teamsAnswer = Type.Object({
   teams: Type.Array(Type.Object({ id: teamId, name: Type.String(), role })),
+  nextCursor,
 });
 
 export const sendMessageBody = Type.Object(

@@ -7,6 +7,7 @@ import fastifyStatic from '@fastify/static';
 import type { ClientConfigResponse } from '@chat/contracts/http';
 import type { App } from '../http/app-type.ts';
 import { answers, clientConfigAnswer } from '../http/schemas.ts';
+import { rateLimitHeaders } from '../limits/rate-headers.ts';
 
 const CORS_MAX_AGE_S = 600;
 
@@ -40,7 +41,7 @@ export const securityHeaders = async (app: App, options: PageOptions): Promise<v
     origin: allowedOrigins.includes('*') ? true : [...allowedOrigins],
     methods: ['GET', 'POST'],
     allowedHeaders: ['authorization', 'content-type'],
-    exposedHeaders: ['retry-after'],
+    exposedHeaders: ['retry-after', ...rateLimitHeaders],
     maxAge: CORS_MAX_AGE_S,
     // Else an OPTIONS without its headers is answered in the plugin's own words instead of an ErrorBody.
     strictPreflight: false,

@@ -1,21 +1,12 @@
-/**
- * Who was refused by a limit, so that a pattern is seen: counted per user, told in the log once a minute for each, and as
- * a number of users for an alert. Bound: VIOLATORS_MAX_COUNT users; the one longest quiet is forgotten.
- */
+/** Who was refused by a limit of the gateway, and how often by which. */
 
 import type { UserId } from '@chat/contracts/ids';
+import { createViolators } from '@chat/platform/limits/violators';
 import type { Logger } from '@chat/platform/log';
 import { Counts } from '../metrics/gateway-stats.ts';
 
-/** A user counts as a violator this long after the last refusal. */
-const REMEMBERED_MS = 5 * 60_000;
-const LOG_EVERY_MS = 60_000;
-const VIOLATORS_MAX_COUNT = 10_000;
-
 /** messages: the rate of sends · in_flight: too many commands without outcome · sockets: too many of this gateway. */
 export type LimitName = 'messages_burst' | 'messages_sustained' | 'in_flight' | 'sockets';
-
-type Violator = { lastAtMs: number; refusalCount: number; loggedAtMs: number };
 
 export type LimitViolators = {
   readonly refusals: Counts<LimitName>;
@@ -26,34 +17,13 @@ export type LimitViolators = {
 
 export const createLimitViolators = (log: Logger): LimitViolators => {
   const refusals = new Counts<LimitName>();
-  /** Ordered by the last refusal: re-inserted at each. */
-  const byUser = new Map<UserId, Violator>();
-
-  const forget = (nowMs: number): void => {
-    for (const [userId, violator] of byUser) {
-      if (byUser.size <= VIOLATORS_MAX_COUNT && nowMs - violator.lastAtMs < REMEMBERED_MS) return;
-      byUser.delete(userId);
-    }
-  };
-
+  const violators = createViolators(log);
   return {
     refusals,
     refused: (userId, limit, nowMs) => {
       refusals.add(limit);
-      const violator = byUser.get(userId) ?? { lastAtMs: 0, refusalCount: 0, loggedAtMs: 0 };
-      byUser.delete(userId);
-      byUser.set(userId, violator);
-      violator.lastAtMs = nowMs;
-      violator.refusalCount += 1;
-      if (Math.abs(nowMs - violator.loggedAtMs) >= LOG_EVERY_MS) {
-        violator.loggedAtMs = nowMs;
-        log.warn({ userId, limit, refusalCount: violator.refusalCount }, 'a user is over a limit');
-      }
-      if (byUser.size > VIOLATORS_MAX_COUNT) forget(nowMs);
+      violators.refused(userId, limit, nowMs);
     },
-    count: (nowMs) => {
-      forget(nowMs);
-      return byUser.size;
-    },
+    count: violators.count,
   };
 };

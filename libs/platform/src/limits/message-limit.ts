@@ -1,15 +1,13 @@
 /**
  * Messages per user, across sockets and gateways without gossip: each gateway counts what its own sessions send and
  * what it sees in the feed but did not send itself. A burst and a sustained bucket; both must have a
- * token. What came by another way may drive a bucket below zero, down to minus its capacity.
- * Bound: USERS_MAX_COUNT users are remembered; the least recently used is forgotten (and starts full again).
+ * token. What came by another way may drive a bucket below zero, down to minus its capacity. Bound: see user-table.ts.
  */
 
 import type { UserId } from '@chat/contracts/ids';
 import type { MessageLimitStatus } from '@chat/contracts/frames';
 import { type Bucket, type BucketShape, fullBucket, refill, waitMs } from './token-bucket.ts';
-
-const USERS_MAX_COUNT = 100_000;
+import { createUserTable } from './user-table.ts';
 
 export type MessageLimitConfig = {
   readonly burstCount: number;
@@ -39,23 +37,13 @@ export const createMessageLimit = (config: MessageLimitConfig): MessageLimit => 
   };
   const burstShape = { maxCount: config.burstCount, perMs: config.burstMs };
   const sustainedShape = { maxCount: config.sustainedPerMinuteCount, perMs: 60_000 };
-  // A Map keeps insertion order: the first is the one longest not re-inserted. Re-inserting on each message would be
-  // dear, so an entry is moved only when it is older than a sweep's worth; eviction may then take a fairly old one.
-  const entries = new Map<UserId, Entry>();
+  const entries = createUserTable<Entry>(
+    (nowMs) => ({ burst: fullBucket(burst, nowMs), sustained: fullBucket(sustained, nowMs) }),
+    (entry) => entry.burst.atMs,
+  );
 
   const entryOf = (userId: UserId, nowMs: number): Entry => {
-    let entry = entries.get(userId);
-    if (!entry) {
-      if (entries.size >= USERS_MAX_COUNT) {
-        const oldest = entries.keys().next().value;
-        if (oldest !== undefined) entries.delete(oldest);
-      }
-      entry = { burst: fullBucket(burst, nowMs), sustained: fullBucket(sustained, nowMs) };
-      entries.set(userId, entry);
-    } else if (nowMs - entry.burst.atMs > 60_000) {
-      entries.delete(userId);
-      entries.set(userId, entry);
-    }
+    const entry = entries.of(userId, nowMs);
     refill(entry.burst, burst, nowMs);
     refill(entry.sustained, sustained, nowMs);
     return entry;

@@ -1,10 +1,11 @@
-/** The list of a user's channels with what is unread in each. */
+/** A page of the list of a user's channels with what is unread in each. */
 
 import type { ChannelView } from '@chat/contracts/http';
 import type { ChannelId, TeamId, UserId } from '@chat/contracts/ids';
-import { visibleAfter } from '../port.ts';
+import { cutList } from '../page.ts';
+import { type ListRequest, visibleAfter } from '../port.ts';
 import type { ChannelDoc, ChannelMemberDoc, MessageDoc, ReadMarkDoc } from './collections.ts';
-import { below, channelKey, memberKey, messageKey } from './keys.ts';
+import { belowAfter, channelKey, channelMemberKey, memberKey, messageKey } from './keys.ts';
 import { type Reader, inChunks } from './snapshot.ts';
 
 type Listed = {
@@ -16,17 +17,18 @@ type Listed = {
   readonly after: number;
 };
 
-/** The asker is a member of the team. Ordered by id. */
+/** The asker is a member of the team. By id. */
 export const channelViews = async (
   reader: Reader,
   teamId: TeamId,
   userId: UserId,
-): Promise<readonly ChannelView[]> => {
-  const listed = await listChannels(reader, teamId, userId);
+  page: ListRequest<ChannelId>,
+): Promise<{ readonly channels: readonly ChannelView[]; readonly hasMore: boolean }> => {
+  const { entries: listed, hasMore } = await listChannels(reader, teamId, userId, page);
   const unread = await unreadCounts(reader, teamId, userId, listed);
   const direct = listed.filter(({ channel }) => channel.info.kind === 'direct').map(({ key }) => key);
   const memberIds = await memberIdsOf(reader, direct);
-  return listed.map(({ key, channel, member, mark }) => {
+  const channels = listed.map(({ key, channel, member, mark }): ChannelView => {
     const { kind, name, seq } = channel.info;
     return {
       id: channel.channelId,
@@ -40,33 +42,61 @@ export const channelViews = async (
       seq: Math.max(seq, channel.head?.seq ?? 0, member?.seq ?? 0, mark?.seq ?? 0),
     };
   });
+  return { channels, hasMore };
 };
 
-const listChannels = async (reader: Reader, teamId: TeamId, userId: UserId): Promise<Listed[]> => {
+/**
+ * Public channels and the user's own, each from the page's beginning on and no more than the page holds; the first of both
+ * together are the page. One's own channel in it is always among one's own that were read: fewer stand before it.
+ */
+const listChannels = async (
+  reader: Reader,
+  teamId: TeamId,
+  userId: UserId,
+  { after, limitCount }: ListRequest<ChannelId>,
+): Promise<{ readonly entries: readonly Listed[]; readonly hasMore: boolean }> => {
   const { list, collections } = reader;
-  const own = below(memberKey({ teamId, userId }));
+  const readCount = limitCount + 1;
   const keyOf = (channelId: ChannelId) => channelKey({ teamId, channelId });
-  const memberRows = await list(collections.channelMember, { _id: own, removed: false });
-  const markRows = await list(collections.readMark, { _id: own });
-  const publicRows = await list(collections.channel, { 'info.publicKey': below(teamId) });
+  const mine = { _id: belowAfter(memberKey({ teamId, userId }), after), removed: false };
+  const memberRows = await list(collections.channelMember, mine, { _id: 1 }, readCount);
+  const open = { 'info.publicKey': belowAfter(teamId, after) };
+  const publicRows = await list(collections.channel, open, { 'info.publicKey': 1 }, readCount);
   const members = new Map(memberRows.map((row) => [keyOf(row.channelId), row]));
-  const marks = new Map(markRows.map((row) => [keyOf(row.channelId), row]));
   const channels = new Map(publicRows.map((row) => [row._id, row]));
-  const others = [...members.keys()].filter((key) => !channels.has(key));
+  const byKey = (a: string, b: string) => (a < b ? -1 : 1);
+  const keys = [...new Set([...members.keys(), ...channels.keys()])].sort(byKey);
+  const page = cutList(keys, limitCount);
+  const others = page.entries.filter((key) => !channels.has(key));
   const otherRows = await inChunks(others, (chunk) =>
     list(collections.channel, { _id: { $in: [...chunk] } }),
   );
   for (const row of otherRows) channels.set(row._id, row);
-  return [...channels]
-    .map(([key, channel]) => {
+  const own = page.entries.flatMap((key) => members.get(key) ?? []);
+  const marks = await marksOf(reader, teamId, userId, own);
+  const entries = page.entries
+    .flatMap((key) => channels.get(key) ?? [])
+    .map((channel): Listed => {
+      const key = channel._id;
       const member = members.get(key);
       const lastMark = marks.get(key);
       // A mark from before a re-join is void, as it is for the writer.
       const mark = member && lastMark && lastMark.seq > member.sinceSeq ? lastMark : undefined;
       const floor = visibleAfter(channel.info.kind, member?.sinceChannelSeq ?? 0);
       return { key, channel, member, mark, after: Math.max(mark?.upTo ?? 0, floor) };
-    })
-    .sort((a, b) => (a.key < b.key ? -1 : 1));
+    });
+  return { entries, hasMore: page.hasMore };
+};
+
+const marksOf = async (
+  { list, collections }: Reader,
+  teamId: TeamId,
+  userId: UserId,
+  members: readonly ChannelMemberDoc[],
+): Promise<ReadonlyMap<string, ReadMarkDoc>> => {
+  const keys = members.map(({ channelId }) => channelMemberKey({ teamId, userId, channelId }));
+  const rows = await inChunks(keys, (chunk) => list(collections.readMark, { _id: { $in: [...chunk] } }));
+  return new Map(rows.map((row) => [channelKey({ teamId, channelId: row.channelId }), row]));
 };
 
 /** What counts up to the head, less what counted at `after`, less one's own since. */

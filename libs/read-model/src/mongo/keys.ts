@@ -20,6 +20,15 @@ export const messageKey = (key: ChannelKey, channelSeq: number): string =>
 /** Not by team: the one question that spans teams is which ones a user is in. */
 export const teamOfUserKey = (userId: UserId, teamId: TeamId): string => `${userId}/${teamId}`;
 
+/** As `below`, of the keys that come after that of `after`; without it all. */
+export const belowAfter = (
+  prefix: string,
+  after: string | undefined,
+): { readonly $gt: string; readonly $lt: string } => ({
+  $gt: `${prefix}/${after ?? ''}`,
+  $lt: below(prefix).$lt,
+});
+
 /** Every key below `prefix`; `0` is the character after `/`. */
 export const below = (prefix: string): { readonly $gte: string; readonly $lt: string } => ({
   $gte: `${prefix}/`,

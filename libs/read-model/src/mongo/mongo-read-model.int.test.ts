@@ -4,7 +4,14 @@ import fc from 'fast-check';
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { arbitraryHistory, channelOf, historyPartition, teams, users } from '../testing/arbitrary-history.ts';
-import { type ReadModelHarness, applyAll, askAll, batchOf, describeReadModel } from '../testing/contract.ts';
+import {
+  type ReadModelHarness,
+  applyAll,
+  askAll,
+  batchOf,
+  describeReadModel,
+  whole,
+} from '../testing/contract.ts';
 import { HistoryBuilder } from '../testing/history-builder.ts';
 import { createReferenceModel } from '../testing/reference-model.ts';
 import { writeEvents } from './apply.ts';
@@ -91,9 +98,13 @@ describe('the documents in MongoDB', () => {
       builder.join(team, channelOf(0, 0), user, 'member', 'public', 'open');
     }
     await applyAll(harness.model, builder.events, [1_000]);
-    const reference = createReferenceModel(builder.events, 'epoch-1').members(team, channelOf(0, 0), ann);
-    const found = await harness.model.members(team, channelOf(0, 0), ann);
-    expect(found.kind === 'found' && found.members.length).toBe(1_201);
+    // The largest page of the api, and more than the server sends at once.
+    const page = { limitCount: 1_150 };
+    const channel = channelOf(0, 0);
+    const reference = createReferenceModel(builder.events, 'epoch-1').members(team, channel, ann, page);
+    const found = await harness.model.members(team, channel, ann, page);
+    expect(found).toMatchObject({ kind: 'found', hasMore: true });
+    expect(found.kind === 'found' && found.members.length).toBe(1_150);
     expect(found).toEqual(reference);
   }, 60_000);
 
@@ -101,8 +112,8 @@ describe('the documents in MongoDB', () => {
     const bare = await open(false);
     try {
       expect(await bare.model.checkpoint(historyPartition)).toBeUndefined();
-      expect(await bare.model.channels(team, ann)).toEqual({ kind: 'team_not_found' });
-      expect(await bare.model.teamsOf(ann)).toEqual([]);
+      expect(await bare.model.channels(team, ann, whole)).toEqual({ kind: 'team_not_found' });
+      expect(await bare.model.teamsOf(ann, whole)).toEqual({ teams: [], hasMore: false });
     } finally {
       await bare.close();
     }
@@ -203,7 +214,7 @@ it('a store that does not answer is trouble that passes, within the time it was 
   });
   try {
     const model = createMongoReadModel({ client, timeoutMs: 500 });
-    await expect(model.channels(team, ann)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(model.channels(team, ann, whole)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(model.applyBatch(batchOf([], 0, 1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   } finally {
     await client.close();
@@ -220,9 +231,12 @@ it('a server that stands still is trouble that passes, and answers again after i
   builder.createTeam(team, ann, 'team');
   const batch = batchOf(builder.events, 0, builder.events.length);
   try {
-    expect(await model.channels(team, ann)).toEqual({ kind: 'team_not_found' });
+    expect(await model.channels(team, ann, whole)).toEqual({ kind: 'team_not_found' });
     own.pause();
-    const [asked, applied] = await Promise.allSettled([model.channels(team, ann), model.applyBatch(batch)]);
+    const [asked, applied] = await Promise.allSettled([
+      model.channels(team, ann, whole),
+      model.applyBatch(batch),
+    ]);
     own.resume();
     expect(asked).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
     expect(applied).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
@@ -231,7 +245,7 @@ it('a server that stands still is trouble that passes, and answers again after i
       async () => expect(await model.applyBatch(batch)).toMatchObject({ kind: 'applied' }),
       10_000,
     );
-    expect(await model.channels(team, ann)).toMatchObject({ kind: 'found', channels: [] });
+    expect(await model.channels(team, ann, whole)).toMatchObject({ kind: 'found', channels: [] });
   } finally {
     own.resume();
     await client.close();
@@ -246,9 +260,10 @@ it('a server that comes up after the first question is found by the next', async
   try {
     const model = createMongoReadModel({ client, timeoutMs: 500 });
     await own.stop();
-    await expect(model.channels(team, ann)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(model.channels(team, ann, whole)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await own.start();
-    const answer = async () => expect(await model.channels(team, ann)).toEqual({ kind: 'team_not_found' });
+    const answer = async () =>
+      expect(await model.channels(team, ann, whole)).toEqual({ kind: 'team_not_found' });
     await vi.waitFor(answer, 10_000);
   } finally {
     await own.start();

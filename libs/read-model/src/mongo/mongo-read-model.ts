@@ -3,14 +3,23 @@
 import type { MessageView } from '@chat/contracts/http';
 import type { ChannelId, TeamId, UserId } from '@chat/contracts/ids';
 import type { MongoClient } from 'mongodb';
-import { boundsOf, pageOf } from '../page.ts';
-import type { MemberList, MessagePage, PageRequest, ReadModel, Refusal, TeamOfUser } from '../port.ts';
+import { boundsOf, cutList, pageOf } from '../page.ts';
+import type {
+  ListRequest,
+  MemberList,
+  MessagePage,
+  PageRequest,
+  ReadModel,
+  Refusal,
+  TeamList,
+  VisibleChannels,
+} from '../port.ts';
 import { visibleAfter } from '../port.ts';
 import { applyBatch } from './apply.ts';
 import { channelViews } from './channel-list.ts';
 import { connector } from './client.ts';
 import { type MessageDoc, READ_DATABASE, collectionsOf, databaseOf } from './collections.ts';
-import { below, channelKey, channelMemberKey, memberKey, messageKey } from './keys.ts';
+import { below, belowAfter, channelKey, channelMemberKey, memberKey, messageKey } from './keys.ts';
 import { type Reader, inChunks, inSnapshot, stampOf, teamRoleOf } from './snapshot.ts';
 import { storeFaultOf } from './store-fault.ts';
 import { createTransactions } from './transactions.ts';
@@ -61,16 +70,18 @@ export const createMongoReadModel = ({
         });
         return matchedCount === 1;
       }),
-    teamsOf: (userId) => ask((reader) => teamsOf(reader, userId)),
-    channels: (teamId, userId) =>
+    teamsOf: (userId, page) => ask((reader) => teamsOf(reader, userId, page)),
+    channels: (teamId, userId, page) =>
       ask(async (reader) => {
         const stamp = await stampOf(reader, teamId);
         if (!stamp || !(await teamRoleOf(reader, teamId, userId))) return teamNotFound;
-        return { kind: 'found', ...stamp, channels: await channelViews(reader, teamId, userId) };
+        return { kind: 'found', ...stamp, ...(await channelViews(reader, teamId, userId, page)) };
       }),
     messages: (teamId, channelId, userId, page) =>
       ask((reader) => messagesOf(reader, teamId, channelId, userId, page)),
-    members: (teamId, channelId, userId) => ask((reader) => membersOf(reader, teamId, channelId, userId)),
+    members: (teamId, channelId, userId, page) =>
+      ask((reader) => membersOf(reader, teamId, channelId, userId, page)),
+    visibleChannels: (teamId, userId) => ask((reader) => visibleChannelsOf(reader, teamId, userId)),
     membership: (teamId, userId) =>
       ask(async (reader) => {
         const stamp = await stampOf(reader, teamId);
@@ -95,15 +106,43 @@ export const createMongoReadModel = ({
   };
 };
 
-const teamsOf = async ({ list, collections }: Reader, userId: UserId): Promise<TeamOfUser[]> => {
-  const mine = await list(collections.teamMember, { activeOf: below(userId) }, { activeOf: 1 });
+const teamsOf = async (
+  { list, collections }: Reader,
+  userId: UserId,
+  { after, limitCount }: ListRequest<TeamId>,
+): Promise<TeamList> => {
+  const filter = { activeOf: belowAfter(userId, after) };
+  const rows = await list(collections.teamMember, filter, { activeOf: 1 }, limitCount + 1);
+  const { entries: mine, hasMore } = cutList(rows, limitCount);
   const ids = mine.map(({ teamId }) => teamId);
   const teams = await inChunks(ids, (chunk) => list(collections.team, { _id: { $in: [...chunk] } }));
   const names = new Map(teams.map(({ _id, name }) => [_id, name]));
-  return mine.flatMap(({ teamId, role }) => {
+  const named = mine.flatMap(({ teamId, role }) => {
     const name = names.get(teamId);
     return name === undefined ? [] : [{ id: teamId, name, role }];
   });
+  return { teams: named, hasMore };
+};
+
+const visibleChannelsOf = async (
+  reader: Reader,
+  teamId: TeamId,
+  userId: UserId,
+): Promise<VisibleChannels | Refusal> => {
+  const { list, collections } = reader;
+  const stamp = await stampOf(reader, teamId);
+  if (!stamp || !(await teamRoleOf(reader, teamId, userId))) return teamNotFound;
+  // By their key, hence by channel.
+  const own = { _id: below(memberKey({ teamId, userId })), removed: false };
+  const members = await list(collections.channelMember, own, { _id: 1 });
+  const keys = members.map(({ channelId }) => channelKey({ teamId, channelId }));
+  const rows = await inChunks(keys, (chunk) => list(collections.channel, { _id: { $in: [...chunk] } }));
+  const kinds = new Map(rows.map((row) => [row.channelId, row.info.kind]));
+  const channels = members.flatMap(({ channelId, sinceChannelSeq }) => {
+    const kind = kinds.get(channelId);
+    return kind ? [{ channelId, visibleAfter: visibleAfter(kind, sinceChannelSeq) }] : [];
+  });
+  return { kind: 'found', ...stamp, channels };
 };
 
 /** What the asker may know of the channel, or the refusal. */
@@ -153,14 +192,15 @@ const membersOf = async (
   teamId: TeamId,
   channelId: ChannelId,
   userId: UserId,
+  { after, limitCount }: ListRequest<UserId>,
 ): Promise<MemberList | Refusal> => {
   const access = await accessOf(reader, teamId, channelId, userId);
   if (access.kind !== 'found') return access;
-  const filter = { activeChannel: channelKey({ teamId, channelId }) };
-  const rows = await reader.list(reader.collections.channelMember, filter, { userId: 1 });
-  return {
-    kind: 'found',
-    ...access.stamp,
-    members: rows.map(({ userId: id, role }) => ({ userId: id, role })),
-  };
+  const activeChannel = channelKey({ teamId, channelId });
+  const filter = { activeChannel, ...(after === undefined ? {} : { userId: { $gt: after } }) };
+  const { channelMember } = reader.collections;
+  const rows = await reader.list(channelMember, filter, { userId: 1 }, limitCount + 1);
+  const { entries, hasMore } = cutList(rows, limitCount);
+  const members = entries.map(({ userId: id, role }) => ({ userId: id, role }));
+  return { kind: 'found', ...access.stamp, members, hasMore };
 };

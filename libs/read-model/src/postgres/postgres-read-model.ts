@@ -6,7 +6,7 @@ import type { ReadStamp } from '@chat/contracts/http';
 import type { ChannelId, MessageId, UserId } from '@chat/contracts/ids';
 import { partitionOf } from '@chat/contracts/ids';
 import type pg from 'pg';
-import { boundsOf, pageOf } from '../page.ts';
+import { boundsOf, cutList, pageOf } from '../page.ts';
 import type { ChangedMember, Checkpoint, MessagePage, ReadModel, Refusal, TeamOfUser } from '../port.ts';
 import { visibleAfter } from '../port.ts';
 import { createBatchApplier } from './apply.ts';
@@ -17,6 +17,7 @@ import {
   membersSql,
   messagesSql,
   teamsSql,
+  visibleChannelsSql,
 } from './queries.ts';
 import { READ_SCHEMA, checkedSchema } from './schema.ts';
 
@@ -54,6 +55,10 @@ type MemberRow = StampRow & { kind: ChannelKind | null; user_id: UserId | null; 
 const teamNotFound: Refusal = { kind: 'team_not_found' };
 const channelNotFound: Refusal = { kind: 'channel_not_found' };
 
+/** Less than every id. */
+const BEFORE_ALL = '';
+const LEAST_UUID = '00000000-0000-0000-0000-000000000000';
+
 /** Undefined when the asker may not know of the team. */
 const stampOf = (row: StampRow | undefined): ReadStamp | undefined =>
   row?.in_team && row.epoch !== null && row.as_of !== null
@@ -79,6 +84,10 @@ export const createPostgresReadModel = ({ pool, schema = READ_SCHEMA }: Postgres
     'membership',
     membershipSql(schema),
   );
+  const visibleRows = prepared<StampRow & { channel_id: ChannelId | null; visible_after: number }>(
+    'visible-channels',
+    visibleChannelsSql(schema),
+  );
   const changedRows = prepared<ChangedMember>('changed-members', changedMembersSql(schema));
 
   return {
@@ -91,12 +100,18 @@ export const createPostgresReadModel = ({ pool, schema = READ_SCHEMA }: Postgres
       );
       return rowCount === 1;
     },
-    teamsOf: (userId) => teamRows([userId]),
-    channels: async (teamId, userId) => {
-      const rows = await channelRows([partitionOf(teamId), teamId, userId]);
+    teamsOf: async (userId, { after = BEFORE_ALL, limitCount }) => {
+      const { entries, hasMore } = cutList(await teamRows([userId, after, limitCount + 1]), limitCount);
+      return { teams: entries, hasMore };
+    },
+    channels: async (teamId, userId, { after, limitCount }) => {
+      const from = after ?? LEAST_UUID;
+      const values = [partitionOf(teamId), teamId, userId, from, limitCount + 1, after ?? null];
+      const rows = await channelRows(values);
       const stamp = stampOf(rows[0]);
       if (!stamp) return teamNotFound;
-      return { kind: 'found', ...stamp, channels: rows.flatMap(channelViewOf) };
+      const { entries, hasMore } = cutList(rows.flatMap(channelViewOf), limitCount);
+      return { kind: 'found', ...stamp, channels: entries, hasMore };
     },
     messages: async (teamId, channelId, userId, page) => {
       const { below, belowCount, above, aboveCount } = boundsOf(page);
@@ -110,13 +125,24 @@ export const createPostgresReadModel = ({ pool, schema = READ_SCHEMA }: Postgres
       const floor = visibleAfter(first.kind, first.since_channel_seq);
       return { kind: 'found', ...stamp, ...pageOf(page, messages, floor, first.last_channel_seq) };
     },
-    members: async (teamId, channelId, userId) => {
-      const rows = await memberRows([partitionOf(teamId), teamId, userId, channelId]);
+    members: async (teamId, channelId, userId, { after = BEFORE_ALL, limitCount }) => {
+      const values = [partitionOf(teamId), teamId, userId, channelId, after, limitCount + 1];
+      const rows = await memberRows(values);
       const stamp = stampOf(rows[0]);
       if (!stamp) return teamNotFound;
       if (rows[0]?.kind === null) return channelNotFound;
       const members = rows.flatMap((row) => (row.user_id ? [{ userId: row.user_id, role: row.role }] : []));
-      return { kind: 'found', ...stamp, members };
+      const { entries, hasMore } = cutList(members, limitCount);
+      return { kind: 'found', ...stamp, members: entries, hasMore };
+    },
+    visibleChannels: async (teamId, userId) => {
+      const rows = await visibleRows([partitionOf(teamId), teamId, userId]);
+      const stamp = stampOf(rows[0]);
+      if (!stamp) return teamNotFound;
+      const channels = rows.flatMap(({ channel_id: channelId, visible_after: visibleAfter }) =>
+        channelId === null ? [] : [{ channelId, visibleAfter }],
+      );
+      return { kind: 'found', ...stamp, channels };
     },
     membership: async (teamId, userId) => {
       const row = (await membershipRows([partitionOf(teamId), teamId, userId]))[0];

@@ -18,6 +18,7 @@ const askerInChannel = (schema: string): string => `${asker(schema)}
 
 const stamp = `cp.epoch, cp.seq::float8 AS as_of, tm.user_id IS NOT NULL AS in_team`;
 
+/** $4: the least channel id, $5: how many; $6 is left out: the last of the page before, or null. */
 export const channelsSql = (schema: string): string => `
 SELECT ${stamp}, l.*
 FROM ${asker(schema)}
@@ -33,13 +34,19 @@ LEFT JOIN LATERAL (
           WHERE x.team_id = $2 AND x.channel_id = c.channel_id AND x.actor = $3 AND x.channel_seq > f.after)
     END::float8 AS unread_count,
     CASE WHEN c.kind = 'direct' THEN
-      (SELECT array_agg(o.user_id ORDER BY o.user_id) FROM ${schema}.channel_member o
+      (SELECT array_agg(o.user_id ORDER BY o.user_id COLLATE "C") FROM ${schema}.channel_member o
         WHERE o.team_id = $2 AND o.channel_id = c.channel_id AND NOT o.removed)
     END AS member_ids
   FROM (
-    SELECT channel_id FROM ${schema}.channel WHERE team_id = $2 AND kind = 'public'
+    (SELECT channel_id FROM ${schema}.channel
+      WHERE team_id = $2 AND kind = 'public' AND channel_id >= $4 AND channel_id IS DISTINCT FROM $6::uuid
+      ORDER BY channel_id LIMIT $5)
     UNION
-    SELECT channel_id FROM ${schema}.channel_member WHERE team_id = $2 AND user_id = $3 AND NOT removed
+    (SELECT channel_id FROM ${schema}.channel_member
+      WHERE team_id = $2 AND user_id = $3 AND NOT removed
+        AND channel_id >= $4 AND channel_id IS DISTINCT FROM $6::uuid
+      ORDER BY channel_id LIMIT $5)
+    ORDER BY channel_id LIMIT $5
   ) AS mine
   JOIN ${schema}.channel c ON c.team_id = $2 AND c.channel_id = mine.channel_id
   LEFT JOIN ${schema}.channel_member m
@@ -50,6 +57,17 @@ LEFT JOIN LATERAL (
   CROSS JOIN LATERAL (
     SELECT greatest(coalesce(r.up_to, 0), CASE WHEN c.kind = 'public' THEN 0 ELSE m.since_channel_seq END) AS after
   ) AS f
+) AS l ON tm.user_id IS NOT NULL
+ORDER BY l.channel_id COLLATE "C"`;
+
+export const visibleChannelsSql = (schema: string): string => `
+SELECT ${stamp}, l.*
+FROM ${asker(schema)}
+LEFT JOIN LATERAL (
+  SELECT m.channel_id::text, CASE WHEN c.kind = 'public' THEN 0 ELSE m.since_channel_seq END::float8 AS visible_after
+  FROM ${schema}.channel_member m
+  JOIN ${schema}.channel c ON c.team_id = m.team_id AND c.channel_id = m.channel_id
+  WHERE m.team_id = $2 AND m.user_id = $3 AND NOT m.removed
 ) AS l ON tm.user_id IS NOT NULL
 ORDER BY l.channel_id COLLATE "C"`;
 
@@ -73,12 +91,14 @@ LEFT JOIN LATERAL (
 ORDER BY l.channel_seq`;
 };
 
+/** $5: only user ids greater than this, $6: how many. */
 export const membersSql = (schema: string): string => `
 SELECT ${stamp}, c.kind, l.*
 FROM ${askerInChannel(schema)}
 LEFT JOIN LATERAL (
   SELECT o.user_id, o.role FROM ${schema}.channel_member o
-  WHERE o.team_id = $2 AND o.channel_id = c.channel_id AND NOT o.removed
+  WHERE o.team_id = $2 AND o.channel_id = c.channel_id AND NOT o.removed AND o.user_id COLLATE "C" > $5
+  ORDER BY o.user_id COLLATE "C" LIMIT $6
 ) AS l ON c.channel_id IS NOT NULL
 ORDER BY l.user_id COLLATE "C"`;
 
@@ -89,11 +109,16 @@ SELECT ${stamp}, tm.role,
    WHERE o.team_id = $2 AND o.user_id = $3 AND NOT o.removed AND tm.user_id IS NOT NULL) AS channels
 FROM ${asker(schema)}`;
 
+/** $1 user, $2: only team ids greater than this, $3: how many. */
 export const teamsSql = (schema: string): string => `
-SELECT t.team_id AS id, t.name, tm.role
-FROM ${schema}.team_member tm JOIN ${schema}.team t ON t.team_id = tm.team_id
-WHERE tm.user_id = $1 AND NOT tm.removed
-ORDER BY t.team_id COLLATE "C"`;
+SELECT tm.team_id AS id, t.name, tm.role
+FROM (
+  SELECT team_id, role FROM ${schema}.team_member
+  WHERE user_id = $1 AND NOT removed AND team_id COLLATE "C" > $2
+  ORDER BY team_id COLLATE "C" LIMIT $3
+) AS tm
+JOIN ${schema}.team t ON t.team_id = tm.team_id
+ORDER BY tm.team_id COLLATE "C"`;
 
 /** $1 partition, $2 after this seq, $3 at most: the first $3 of both tables, merged. */
 export const changedMembersSql = (schema: string): string => `

@@ -3,7 +3,7 @@
 import type { ChannelId, TeamId, UserId } from '@chat/contracts/ids';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EventBatch, ReadEvent, ReadModel } from '../port.ts';
+import type { EventBatch, ListRequest, ReadEvent, ReadModel, Refusal } from '../port.ts';
 import { LogFault } from '../port.ts';
 import {
   arbitraryHistory,
@@ -15,6 +15,7 @@ import {
 } from './arbitrary-history.ts';
 import { HistoryBuilder, uuidOf } from './history-builder.ts';
 import { createReferenceModel } from './reference-model.ts';
+import { sampleHistory } from './samples.ts';
 
 export type ReadModelHarness = {
   readonly model: ReadModel;
@@ -37,7 +38,7 @@ export const batchOf = (events: readonly ReadEvent[], afterSeq: number, upTo: nu
 
 /** Applies the history in batches of the given sizes (repeated as needed). */
 export const applyAll = async (
-  model: ReadModel,
+  model: Pick<ReadModel, 'applyBatch'>,
   events: readonly ReadEvent[],
   sizes: readonly number[] = [events.length],
 ): Promise<void> => {
@@ -49,22 +50,34 @@ export const applyAll = async (
 };
 
 type Askable = {
-  [K in 'channels' | 'messages' | 'members' | 'membership' | 'teamsOf']: (
+  [K in 'channels' | 'messages' | 'members' | 'membership' | 'teamsOf' | 'visibleChannels']: (
     ...args: Parameters<ReadModel[K]>
   ) => unknown;
 };
+
+/** More than any list here holds. */
+export const whole = { limitCount: 100 } as const;
 
 /** Everything that can be asked, with what was asked as key. */
 export const askAll = async (model: Askable): Promise<Record<string, unknown>> => {
   const answers: Record<string, unknown> = {};
   for (const user of users) {
-    answers[`teams ${user}`] = await model.teamsOf(user);
+    for (const page of [whole, { limitCount: 1 }, { limitCount: 1, after: teams[0]! }])
+      answers[`teams ${JSON.stringify(page)} ${user}`] = await model.teamsOf(user, page);
     for (const [index, team] of teams.entries()) {
       answers[`membership ${team} ${user}`] = await model.membership(team, user);
-      answers[`channels ${team} ${user}`] = await model.channels(team, user);
+      answers[`visible ${team} ${user}`] = await model.visibleChannels(team, user);
+      for (const page of [whole, { limitCount: 2 }, { limitCount: 2, after: channelOf(index, 1) }])
+        answers[`channels ${JSON.stringify(page)} ${team} ${user}`] = await model.channels(team, user, page);
       for (let n = 0; n < channelsPerTeam; n += 1) {
         const channel = channelOf(index, n);
-        answers[`members ${channel} ${user}`] = await model.members(team, channel, user);
+        for (const page of [whole, { limitCount: 1 }, { limitCount: 2, after: users[1]! }])
+          answers[`members ${JSON.stringify(page)} ${channel} ${user}`] = await model.members(
+            team,
+            channel,
+            user,
+            page,
+          );
         for (const page of [{}, { before: 4 }, { after: 2 }, { around: 3 }]) {
           const request = { limitCount: 3, ...page };
           answers[`${JSON.stringify(page)} ${channel} ${user}`] = await model.messages(
@@ -101,6 +114,25 @@ export const describeReadModel = (name: string, open: () => Promise<ReadModelHar
       await fc.assert(property, runs);
     }, 120_000);
 
+    it('projects every event version that was ever written', async () => {
+      const events = sampleHistory();
+      const [ann, first] = [users[0] as UserId, teams[0] as TeamId];
+      const ask = async (model: Askable) => [
+        await model.teamsOf(ann, { limitCount: 9 }),
+        await model.membership(first, ann),
+        await model.channels(first, ann, { limitCount: 9 }),
+        await model.messages(first, channelOf(0, 0), ann, { limitCount: 9 }),
+      ];
+      for (const [at] of events.entries()) {
+        expect(await harness.model.applyBatch(batchOf(events, at, at + 1))).toMatchObject({
+          kind: 'applied',
+        });
+        expect(await ask(harness.model)).toEqual(
+          await ask(createReferenceModel(events.slice(0, at + 1), epoch)),
+        );
+      }
+    });
+
     it('is not changed by any batch or overlapping range that comes again', async () => {
       const range = fc.tuple(fc.nat(1000), fc.nat(1000));
       const property = fc.asyncProperty(
@@ -134,6 +166,7 @@ export const describeReadModel = (name: string, open: () => Promise<ReadModelHar
     describeCheckpoint(() => harness.model);
     describeVisibility(() => harness.model);
     describeContents(() => harness.model);
+    describeLists(() => harness.model);
   });
 };
 
@@ -156,7 +189,7 @@ const describeCheckpoint = (model: () => ReadModel): void => {
   it('knows nothing of a partition before its first batch', async () => {
     expect(await model().checkpoint(partition)).toBeUndefined();
     expect(await model().membership(team, ann)).toBeUndefined();
-    expect(await model().channels(team, ann)).toEqual({ kind: 'team_not_found' });
+    expect(await model().channels(team, ann, whole)).toEqual({ kind: 'team_not_found' });
   });
 
   it('refuses a batch that leaves a hole, and changes nothing', async () => {
@@ -232,8 +265,8 @@ const describeVisibility = (model: () => ReadModel): void => {
     await applyAll(model(), builder.events);
     expect(texts(await model().messages(team, open, ben, { limitCount: 9 }))).toEqual(['before']);
     expect(await model().messages(team, open, cid, { limitCount: 9 })).toEqual({ kind: 'channel_not_found' });
-    expect(await model().members(team, open, cid)).toEqual({ kind: 'channel_not_found' });
-    const list = await model().channels(team, cid);
+    expect(await model().members(team, open, cid, whole)).toEqual({ kind: 'channel_not_found' });
+    const list = await model().channels(team, cid, whole);
     expect(list).toMatchObject({ channels: [{ id: open, lastChannelSeq: 1, unreadCount: 0 }] });
     expect(JSON.stringify(list)).not.toContain('"role"');
   });
@@ -245,8 +278,8 @@ const describeVisibility = (model: () => ReadModel): void => {
     builder.removeTeamMember(team, ben);
     await applyAll(model(), builder.events);
     expect(await model().messages(team, secret, ben, { limitCount: 9 })).toEqual({ kind: 'team_not_found' });
-    expect(await model().channels(team, ben)).toEqual({ kind: 'team_not_found' });
-    expect(await model().teamsOf(ben)).toEqual([]);
+    expect(await model().channels(team, ben, whole)).toEqual({ kind: 'team_not_found' });
+    expect(await model().teamsOf(ben, whole)).toEqual({ teams: [], hasMore: false });
     expect(await model().membership(team, ben)).toMatchObject({ channels: [] });
     const applied = builder.events.length;
     builder.addTeamMember(team, ben, 'member');
@@ -283,7 +316,7 @@ const describeContents = (model: () => ReadModel): void => {
     builder.mark(team, open, ben, 2);
     await applyAll(model(), builder.events, [4]);
     const unreadOf = async (user: UserId) => {
-      const list = await model().channels(team, user);
+      const list = await model().channels(team, user, whole);
       return list.kind === 'found' ? list.channels.find(({ id }) => id === open)?.unreadCount : undefined;
     };
     expect(await unreadOf(ben)).toBe(2);
@@ -309,5 +342,115 @@ const describeContents = (model: () => ReadModel): void => {
     expect(paged).toEqual(all);
     expect(await model().changedMembers(partition, builder.events.length, 9)).toEqual([]);
     expect(await model().changedMembers(partition + 1, 0, 9)).toEqual([]);
+  });
+};
+
+const numbered = (prefix: string, from: number, to: number): UserId[] =>
+  Array.from({ length: to - from }, (_, n) => `${prefix}${String(from + n).padStart(3, '0')}` as UserId);
+
+/** All pages of a list, one after another; `between` runs before each page but the first. */
+const walk = async <P extends { readonly hasMore: boolean }, K extends string>(
+  limitCount: number,
+  ask: (page: ListRequest<K>) => Promise<P | Refusal>,
+  keysOf: (page: P) => readonly K[],
+  between: () => Promise<void>,
+): Promise<K[]> => {
+  const keys: K[] = [];
+  for (;;) {
+    const after = keys.at(-1);
+    const page = await ask({ limitCount, ...(after === undefined ? {} : { after }) });
+    if (!('hasMore' in page)) throw new Error(`a page was refused: ${page.kind}`);
+    expect(keysOf(page).length).toBeLessThanOrEqual(limitCount);
+    keys.push(...keysOf(page));
+    if (!page.hasMore) return keys;
+    expect(keysOf(page)).toHaveLength(limitCount);
+    await between();
+  }
+};
+
+/** Ascending bytewise, each once, with all that was there from beginning to end, and nothing that never was. */
+const expectStable = (keys: readonly string[], stayed: readonly string[], ever: readonly string[]): void => {
+  expect(keys).toEqual([...new Set(keys)].sort());
+  expect(keys).toEqual(expect.arrayContaining([...stayed]));
+  expect(ever).toEqual(expect.arrayContaining([...keys]));
+};
+
+const describeLists = (model: () => ReadModel): void => {
+  it('pages members bytewise, also while others come and go on both sides of where it stands', async () => {
+    const builder = teamOfThree();
+    const [staying, leaving, coming] = [numbered('s', 0, 30), numbered('l', 0, 20), numbered('T', 0, 20)];
+    // Bytewise `T` < `_` < `l` < `s` < `tt`; a collation of words would mix them.
+    const others = ['_x', 'tt', 'Z', '-1'] as UserId[];
+    for (const user of [...staying, ...leaving, ...others]) {
+      builder.addTeamMember(team, user, 'member');
+      builder.join(team, open, user, 'member', 'public', 'open');
+    }
+    for (const user of coming) builder.addTeamMember(team, user, 'member');
+    await applyAll(model(), builder.events);
+    let turn = 0;
+    const between = async (): Promise<void> => {
+      const applied = builder.events.length;
+      for (const user of leaving.slice(turn * 2, turn * 2 + 2)) builder.leave(team, open, user);
+      for (const user of coming.slice(turn * 2, turn * 2 + 2))
+        builder.join(team, open, user, 'member', 'public', 'open');
+      turn += 1;
+      if (builder.events.length === applied) return;
+      const batch = batchOf(builder.events, applied, builder.events.length);
+      expect(await model().applyBatch(batch)).toMatchObject({ kind: 'applied' });
+    };
+    const keys = await walk(
+      7,
+      (page: ListRequest<UserId>) => model().members(team, open, ann, page),
+      ({ members }) => members.map(({ userId }) => userId),
+      between,
+    );
+    expect(turn).toBeGreaterThan(4);
+    const stayed = [...staying, ...others, ann];
+    expectStable(keys, stayed, [...stayed, ...leaving, ...coming]);
+    // Without anything between: exactly those who are in it.
+    const still = await walk(
+      5,
+      (page: ListRequest<UserId>) => model().members(team, open, ann, page),
+      ({ members }) => members.map(({ userId }) => userId),
+      async () => {},
+    );
+    expect(still).toEqual([...stayed, ...leaving.slice(turn * 2), ...coming.slice(0, turn * 2)].sort());
+  });
+
+  it('pages channels of every kind by id, also while some are made, joined and left', async () => {
+    const builder = teamOfThree();
+    const made = Array.from({ length: 30 }, (_, n) => uuidOf(0xb000 + n * 2) as ChannelId);
+    const kindOf = (n: number) => (['public', 'private', 'direct'] as const)[n % 3]!;
+    for (const [n, id] of made.entries()) {
+      const kind = kindOf(n);
+      const name = kind === 'direct' ? undefined : `channel ${n}`;
+      builder.createChannel(team, id, kind, name, n % 6 < 3 ? [ben, cid] : [ben]);
+    }
+    await applyAll(model(), builder.events);
+    const late: ChannelId[] = [];
+    let left = 0;
+    const between = async (): Promise<void> => {
+      const applied = builder.events.length;
+      const id = uuidOf(0xb001 + late.length * 10) as ChannelId;
+      builder.createChannel(team, id, 'public', `late ${id}`, [ann]);
+      late.push(id);
+      // cid's private channels are 1, 7, 13, …
+      const gone = made[1 + 6 * left];
+      if (gone) builder.leave(team, gone, cid);
+      left += 1;
+      const batch = batchOf(builder.events, applied, builder.events.length);
+      expect(await model().applyBatch(batch)).toMatchObject({ kind: 'applied' });
+    };
+    const seen = made.filter((_, n) => kindOf(n) === 'public' || n % 6 < 3);
+    const keys = await walk(
+      4,
+      (page: ListRequest<ChannelId>) => model().channels(team, cid, page),
+      ({ channels }) => channels.map(({ id }) => id),
+      between,
+    );
+    expect(late.length).toBeGreaterThan(3);
+    const leaving = made.filter((_, n) => n % 6 === 1);
+    const stayed = seen.filter((id) => !leaving.includes(id));
+    expectStable(keys, [open, ...stayed], [open, ...seen, ...late]);
   });
 };

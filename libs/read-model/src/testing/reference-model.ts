@@ -7,9 +7,29 @@ import type { ChannelKind, Role } from '@chat/contracts/commands';
 import type { MembershipView } from '@chat/contracts/events';
 import type { ChannelView, MessageView } from '@chat/contracts/http';
 import type { ChannelId, TeamId, UserId } from '@chat/contracts/ids';
-import type { ChannelList, MemberList, MessagePage, PageRequest, ReadEvent, Refusal } from '../port.ts';
+import type {
+  ChannelList,
+  ListRequest,
+  MemberList,
+  MessagePage,
+  PageRequest,
+  ReadEvent,
+  Refusal,
+  TeamList,
+  VisibleChannels,
+} from '../port.ts';
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The page of `all`, which is in order. */
+const listPage = <T, K extends string>(
+  all: readonly T[],
+  keyOf: (entry: T) => K,
+  { after, limitCount }: ListRequest<K>,
+) => {
+  const left = all.filter((entry) => after === undefined || byText(keyOf(entry), after) > 0);
+  return { page: left.slice(0, limitCount), hasMore: left.length > limitCount };
+};
 
 type Membership = { readonly role: Role; readonly sinceSeq: number };
 
@@ -125,10 +145,11 @@ export const createReferenceModel = (all: readonly ReadEvent[], epoch: string) =
   };
 
   return {
-    channels: (teamId: TeamId, userId: UserId): ChannelList | Refusal => {
+    channels: (teamId: TeamId, userId: UserId, request: ListRequest<ChannelId>): ChannelList | Refusal => {
       if (!teamRole(teamId, userId)) return { kind: 'team_not_found' };
-      const channels = channelIds(teamId).flatMap((id) => channelView(teamId, id, userId));
-      return { kind: 'found', ...stamp, channels };
+      const all = channelIds(teamId).flatMap((id) => channelView(teamId, id, userId));
+      const { page: channels, hasMore } = listPage(all, ({ id }) => id, request);
+      return { kind: 'found', ...stamp, channels, hasMore };
     },
     messages: (
       teamId: TeamId,
@@ -156,10 +177,27 @@ export const createReferenceModel = (all: readonly ReadEvent[], epoch: string) =
       const end = before === undefined ? visible.length : countUpTo(before - 1);
       return cut(end - limitCount, end);
     },
-    members: (teamId: TeamId, channelId: ChannelId, userId: UserId): MemberList | Refusal => {
+    members: (
+      teamId: TeamId,
+      channelId: ChannelId,
+      userId: UserId,
+      request: ListRequest<UserId>,
+    ): MemberList | Refusal => {
       if (!teamRole(teamId, userId)) return { kind: 'team_not_found' };
       if (!membership(teamId, channelId, userId)) return { kind: 'channel_not_found' };
-      return { kind: 'found', ...stamp, members: membersIn(teamId, channelId) };
+      const { page: members, hasMore } = listPage(membersIn(teamId, channelId), (one) => one.userId, request);
+      return { kind: 'found', ...stamp, members, hasMore };
+    },
+    visibleChannels: (teamId: TeamId, userId: UserId): VisibleChannels | Refusal => {
+      if (!teamRole(teamId, userId)) return { kind: 'team_not_found' };
+      const channels = channelIds(teamId).flatMap((channelId) => {
+        const info = channelInfo(teamId, channelId);
+        const member = membership(teamId, channelId, userId);
+        if (!info || !member) return [];
+        const hidden = messagesIn(teamId, channelId).filter(({ seq }) => seq <= member.sinceSeq);
+        return [{ channelId, visibleAfter: info.kind === 'public' ? 0 : hidden.length }];
+      });
+      return { kind: 'found', ...stamp, channels };
     },
     membership: (teamId: TeamId, userId: UserId): MembershipView => {
       const role = teamRole(teamId, userId);
@@ -169,16 +207,18 @@ export const createReferenceModel = (all: readonly ReadEvent[], epoch: string) =
       });
       return { asOf, epoch, ...(role === undefined ? {} : { role }), channels };
     },
-    teamsOf: (userId: UserId) => {
-      const teams = all.flatMap(({ teamId, event }) =>
+    teamsOf: (userId: UserId, request: ListRequest<TeamId>): TeamList => {
+      const named = all.flatMap(({ teamId, event }) =>
         event.type === 'team.created' ? [{ id: teamId, name: event.data.name }] : [],
       );
-      return teams
+      const mine = named
         .flatMap((team) => {
           const role = teamRole(team.id, userId);
           return role === undefined ? [] : [{ ...team, role }];
         })
         .sort((a, b) => byText(a.id, b.id));
+      const { page: teams, hasMore } = listPage(mine, ({ id }) => id, request);
+      return { teams, hasMore };
     },
   };
 };
