@@ -1,5 +1,6 @@
 import { Fault } from '@chat/platform/faults';
 import type { TeamId, UserId } from '@chat/contracts/ids';
+import { isStopped } from '@chat/testkit/servers/process-state';
 import fc from 'fast-check';
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -233,6 +234,7 @@ it('a server that stands still is trouble that passes, and answers again after i
   try {
     expect(await model.channels(team, ann, whole)).toEqual({ kind: 'team_not_found' });
     own.pause();
+    await vi.waitFor(() => expect(isStopped(own.pid)).toBe(true), 10_000);
     const [asked, applied] = await Promise.allSettled([
       model.channels(team, ann, whole),
       model.applyBatch(batch),

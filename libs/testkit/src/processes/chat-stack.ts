@@ -1,5 +1,5 @@
 /**
- * A whole system for one test file or benchmark: own NATS, own PostgreSQL, every app as its own process, on free
+ * A whole system for one test file or benchmark: own NATS, own PostgreSQL (and MongoDB, if that holds the read model), every app as its own process, on free
  * ports and in a folder of its own; nothing is left of it when it is disposed of.
  *
  * Start order: servers, migrations, writer and projector (they make the streams), then api and gateways. Stop order:
@@ -11,13 +11,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDevIssuer } from '@chat/platform/auth/dev-issuer';
-import { type StackLinks, startStackLinks, throughLink } from '../network/stack-links.ts';
+import { type StackLinks, startStackLinks, throughLink, throughLinks } from '../network/stack-links.ts';
 import type { TcpLink } from '../network/tcp-link.ts';
 import type { NatsCluster } from '../servers/nats-cluster.ts';
 import type { NatsServer } from '../servers/nats-server.ts';
 import { freePort } from '../servers/ports.ts';
 import type { PostgresPair } from '../servers/postgres-pair.ts';
 import type { PostgresServer } from '../servers/postgres-server.ts';
+import type { SmallDisk } from '../servers/small-disk.ts';
 import {
   type AppCode,
   type AppEnvironment,
@@ -29,7 +30,7 @@ import {
 import { migrateDatabase } from './migrate-database.ts';
 import { type SeededTeam, type SeedPlan, seedTeam } from './seed-team.ts';
 import { type StackFacts, TOKEN_AUDIENCE, environmentOf } from './stack-environment.ts';
-import { type StackServersOptions, startStackServers } from './stack-servers.ts';
+import { type StackMongo, type StackServersOptions, startStackServers } from './stack-servers.ts';
 import { platformPolicy, supervise, type Supervised, type SupervisorEvent } from './supervisor.ts';
 
 export type ChatStackOptions = StackServersOptions & {
@@ -46,8 +47,6 @@ export type ChatStackOptions = StackServersOptions & {
   readonly nodeArgs?: Readonly<Partial<Record<AppName, readonly string[]>>>;
   /** Restart what dies, the servers too, after 0.5 s, then slower. */
   readonly supervise?: boolean;
-  /** Every connection between two parts, and of clients to gateways, goes over a link that can fail; see `link`. */
-  readonly isProxied?: boolean;
   readonly onEvent?: (event: SupervisorEvent) => void;
   /** Every line an app writes. */
   readonly onLine?: (name: string, line: string) => void;
@@ -68,8 +67,12 @@ export type ChatStack = {
   readonly postgres: PostgresServer;
   /** Of a stack started with `postgresStandby`. */
   readonly postgresPair?: PostgresPair;
+  /** Of a stack started with `smallDisk`: where that server's data is. */
+  readonly smallDisk?: SmallDisk;
+  /** Of a stack started with `readStore: 'mongodb'`. */
+  readonly mongo?: StackMongo;
   readonly partitions: number;
-  /** `nats` (`nats-1` to `nats-3` of a cluster), `postgres`, `gateway-1`, `gateway-2`, `writer-1`, `projector-1`, `api-1`, … */
+  /** `nats` (`nats-1` to `nats-3` of a cluster), `postgres`, `mongod` (`mongod-1` to `mongod-3` of a set), `gateway-1`, `gateway-2`, `writer-1`, `projector-1`, `api-1`, … */
   readonly names: readonly string[];
   readonly pid: (name: string) => number;
   readonly isRunning: (name: string) => boolean;
@@ -91,7 +94,7 @@ export type ChatStack = {
   readonly tail: (name: string) => readonly string[];
   /** The last lines of every process, for the report of a failed test. */
   readonly tails: () => string;
-  /** Of a proxied stack: `gateway-1→nats`, `writer-1→postgres`, `client→gateway-1`, … */
+  /** Of a proxied stack: `gateway-1→nats` (`gateway-1→nats-2` of a cluster), `writer-1→postgres`, `client→gateway-1`, … */
   readonly linkNames: readonly string[];
   readonly link: (name: string) => TcpLink;
   readonly mintToken: (user: string, options?: { readonly ttlSeconds?: number }) => Promise<string>;
@@ -108,6 +111,8 @@ const stackDefaults: Readonly<Partial<Record<AppName, AppEnvironment>>> = {
   gateway: { DRAIN_GRACE_MS: '1000' },
   api: { API_REQUESTS_PER_MINUTE_COUNT: '1000000' },
 };
+
+type NatsServers = { readonly nats: NatsServer; readonly natsCluster: NatsCluster | undefined };
 
 type Planned = {
   readonly app: AppName;
@@ -155,14 +160,19 @@ const urlsOf = (
     .filter((process) => process.app === app)
     .map(({ name, port }) => `${scheme}://127.0.0.1:${links?.link(`client→${name}`).port ?? port}`);
 
+/** `nats`, or the members of the cluster in the order of its urls. */
+const natsMembers = ({ nats, natsCluster }: NatsServers): readonly { name: string; port: number }[] =>
+  natsCluster?.members.map(({ name, server }) => ({ name, port: server.port })) ?? [
+    { name: 'nats', port: nats.port },
+  ];
+
 const linksOf = async (
   options: ChatStackOptions,
   planned: readonly Planned[],
-  nats: NatsServer,
-  postgres: PostgresServer,
+  servers: NatsServers & { readonly postgres: PostgresServer },
 ): Promise<StackLinks | undefined> =>
   options.isProxied === true
-    ? startStackLinks(planned, { nats: nats.port, postgres: postgres.port })
+    ? startStackLinks(planned, { nats: natsMembers(servers), postgres: servers.postgres.port })
     : undefined;
 
 /** What a process is told of the servers: where its own links to them are. */
@@ -171,12 +181,16 @@ const linkedFacts = (
   name: string,
   app: AppName,
   links: StackLinks | undefined,
+  natsNames: readonly string[],
 ): StackFacts =>
   links === undefined
     ? facts
     : {
         ...facts,
-        natsUrl: throughLink(facts.natsUrl, links.link(`${name}→nats`)),
+        natsUrl: throughLinks(
+          facts.natsUrl,
+          natsNames.map((nats) => links.link(`${name}→${nats}`)),
+        ),
         databaseUrl:
           app === 'gateway'
             ? facts.databaseUrl
@@ -214,7 +228,7 @@ const startIn = async (
   const apps = new Map<string, AppHandle>();
 
   const servers = await startStackServers(folder, options, stopping);
-  const { nats, natsCluster, postgres, postgresPair } = servers;
+  const { nats, natsCluster, postgres, postgresPair, mongo, smallDisk } = servers;
   for (const [name, server] of servers.units) {
     const unit = supervise(name, server, policy, options.onEvent);
     units.set(name, unit);
@@ -230,7 +244,8 @@ const startIn = async (
     audience: TOKEN_AUDIENCE,
   });
   const planned = await plan(options);
-  const links = await linksOf(options, planned, nats, postgres);
+  const links = await linksOf(options, planned, servers);
+  const natsNames = natsMembers(servers).map((member) => member.name);
   if (links) stopping.push(links.stop);
   const gatewayUrls = urlsOf(planned, 'gateway', 'ws', links);
   const apiUrls = urlsOf(planned, 'api', 'http', undefined);
@@ -242,6 +257,7 @@ const startIn = async (
     streamReplicaCount: servers.streamReplicaCount,
     partitionCount: partitions,
     databaseUrl,
+    ...(mongo ? { mongodbUrl: mongo.url } : {}),
     devJwksFile,
     devKeyFile,
     teamIdSecret: randomBytes(32).toString('hex'),
@@ -260,7 +276,7 @@ const startIn = async (
     const { app, name, port, healthPort, metricsPort } = process;
     const own = { app, instance: name, healthPort, metricsPort, port };
     const env = {
-      ...environmentOf(linkedFacts(facts, name, app, links), own),
+      ...environmentOf(linkedFacts(facts, name, app, links, natsNames), own),
       ...stackDefaults[app],
       ...options.env?.[app],
     };
@@ -302,6 +318,8 @@ const startIn = async (
     ...(natsCluster ? { natsCluster } : {}),
     postgres,
     ...(postgresPair ? { postgresPair } : {}),
+    ...(smallDisk ? { smallDisk } : {}),
+    ...(mongo ? { mongo } : {}),
     partitions,
     names: [...units.keys()],
     pid: (name) => unit(name).pid,
