@@ -61,6 +61,8 @@ export type WorldOptions = {
   readonly writers?: number;
   /** Default 1. */
   readonly projectors?: number;
+  /** Default `postgres`. */
+  readonly readStore?: 'postgres' | 'mongodb';
 };
 
 export const user = (name: string): UserId => {
@@ -124,6 +126,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     apis: 1,
     partitions: PARTITION_COUNT,
     supervise: options.supervise ?? false,
+    readStore: options.readStore ?? 'postgres',
     env: environment,
   });
   try {
