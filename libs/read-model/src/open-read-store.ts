@@ -9,6 +9,7 @@ import { isServerTrouble } from '@chat/platform/postgres/sqlstate';
 import type { BreakerState } from '@chat/platform/resilience/breaker';
 import { createGuard } from '@chat/platform/resilience/guard';
 import type { OpenVersion, VersionId, ViewStore } from './catalog/view-store.ts';
+import { mongoPools } from './mongo/pool-metrics.ts';
 import { openMongoStore } from './mongo/store.ts';
 import { openPostgresStore } from './postgres/store.ts';
 
@@ -41,6 +42,7 @@ const WAITING_PER_CONNECTION = 20;
 
 export const openReadStore = (options: ReadStoreOptions): ReadStore => {
   const { kind, name, maxCount, log, metrics } = options;
+  mongoPools(metrics);
   const store = kind === 'mongodb' ? openMongoStore(options) : openPostgresStore(options);
   const guard = createGuard({
     name: `${name}-${kind}`,

@@ -22,9 +22,14 @@ const passingTypes = [
   MongoTopologyClosedError,
 ];
 const passingLabels = ['RetryableWriteError', 'TransientTransactionError', 'UnknownTransactionCommitResult'];
-/** HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress, … , SnapshotTooOld, SnapshotUnavailable. */
+/**
+ * HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress, … , SnapshotTooOld,
+ * SnapshotUnavailable. CursorNotFound (43), FailedToSatisfyReadPreference (133), CursorKilled (237) and Interrupted
+ * (11601) end a read of several pages when its server steps down, starts anew, or an operator kills the operation.
+ */
 const passingCodes = new Set([
-  6, 7, 50, 63, 89, 91, 112, 134, 189, 239, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436,
+  6, 7, 43, 50, 63, 89, 91, 112, 133, 134, 189, 237, 239, 246, 262, 9001, 10107, 11600, 11601, 11602, 13435,
+  13436,
 ]);
 
 /** No connection of the pool came free in time; the driver does not export the class. */
