@@ -8,6 +8,7 @@ import { judgeFolder } from './judge.ts';
 import { allMutants } from './mutants/all.ts';
 import { hunt } from './mutants/hunt.ts';
 import { allNemeses } from './nemeses/all.ts';
+import type { Nemesis, ReadStore } from './nemesis.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { record } from './report/results.ts';
 import { runSession, summary } from './session.ts';
@@ -27,6 +28,12 @@ const check = async (folder: string): Promise<number> => {
   return judged.verdict.kind === 'pass' ? 0 : 1;
 };
 
+/** A nemesis of a certain store keeps it. */
+const on = (nemesis: Nemesis, readStore: ReadStore | undefined): Nemesis =>
+  readStore === undefined || nemesis.needs.readStore !== undefined
+    ? nemesis
+    : { ...nemesis, needs: { ...nemesis.needs, readStore } };
+
 const run = async (options: Options): Promise<number> => {
   const folder = options.out ? resolve(options.out) : await mkdtemp(join(tmpdir(), 'chat-chaos-'));
   await mkdir(folder, { recursive: true });
@@ -38,7 +45,9 @@ const run = async (options: Options): Promise<number> => {
     stopping.abort();
   });
   const results = await runSession({
-    nemeses: allNemeses.filter(({ name }) => options.nemeses.includes(name)),
+    nemeses: allNemeses
+      .filter(({ name }) => options.nemeses.includes(name))
+      .map((nemesis) => on(nemesis, options.readStore)),
     seconds: options.seconds,
     seed: options.seed,
     rate: options.rate,

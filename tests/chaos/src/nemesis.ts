@@ -4,12 +4,16 @@ import type { TeamId, UserId } from '@chat/contracts/ids';
 import type { ViolationName } from '@chat/testkit/checking/checker';
 import type { ChatStack } from '@chat/testkit/processes/chat-stack';
 
+export type ReadStore = 'postgres' | 'mongodb' | 'mongodb-set';
+
 /** The system a nemesis needs. Nemeses with equal needs share a running system, one after another. */
 export type Needs = {
   /** Default `single`. `cluster`: three servers, streams R3. */
   readonly nats?: 'single' | 'cluster';
   /** Default `single`. With a standby that commits wait for (`sync`), or do not (`async`). */
   readonly postgres?: 'single' | 'sync-standby' | 'async-standby';
+  /** Where the read model is; default `postgres`. `mongodb-set`: three members, of which a majority elects the primary. */
+  readonly readStore?: ReadStore;
   /** Every connection between two parts goes over a TCP proxy that can delay, cut, lose and black-hole. */
   readonly isProxied?: boolean;
   /** The data folder that stands on a small file system of its own. */

@@ -26,6 +26,11 @@ describe('the command line', () => {
     expect(parse('--short')).toMatchObject({ options: { nemeses: known.nemeses, seconds: 20 } });
   });
 
+  it('takes the store of the read model', () => {
+    expect(parse('--all', '--read-store', 'mongodb')).toMatchObject({ options: { readStore: 'mongodb' } });
+    expect(parse('--all')).toMatchObject({ options: { readStore: undefined } });
+  });
+
   it('answers a bad one in one sentence that says what would be right', () => {
     expect(sentence()).toContain('--nemesis NAME');
     expect(sentence('--nemesis', 'nothing')).toBe('There is no nemesis nothing; --list names them.');
@@ -36,6 +41,9 @@ describe('the command line', () => {
       '--seconds must be a whole number from 1 to 3600, not 0.',
     );
     expect(sentence('--all', '--rate', 'fast')).toContain('--rate must be a whole number');
+    expect(sentence('--all', '--read-store', 'redis')).toBe(
+      '--read-store must be one of postgres, mongodb, mongodb-set, not redis.',
+    );
     expect(sentence('--all', '--mutant', 'x')).toBe('There is no mutant x; there are no-dedupe.');
     for (const text of [sentence(), sentence('--x'), sentence('--all', '--seed', '1.5')]) {
       expect(text).not.toContain('\n');

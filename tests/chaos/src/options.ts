@@ -1,5 +1,7 @@
 /** The command line of `npm run chaos`. A bad one is answered in one sentence. */
 
+import type { ReadStore } from './nemesis.ts';
+
 export type Options = {
   readonly command: 'run' | 'mutants' | 'list' | 'check' | 'help';
   readonly nemeses: readonly string[];
@@ -12,6 +14,8 @@ export type Options = {
   readonly out: string | undefined;
   readonly check: string | undefined;
   readonly mutant: string | undefined;
+  /** Where the read model is, for nemeses that do not need a certain store. */
+  readonly readStore: ReadStore | undefined;
   readonly isRecording: boolean;
 };
 
@@ -25,6 +29,7 @@ export const usage = `npm run chaos -- --nemesis kill-writer [--seconds 30] [--s
   --seconds N      how long each nemesis has (default 30)
   --seed N         choices of load and faults (default: from the clock, printed)
   --rate N         messages a second over all clients (default 180)
+  --read-store S   postgres (default), mongodb or mongodb-set: where the read model is
   --out DIR        where the evidence goes (default: a folder under the system's temporary one, printed)
   --record         merge the results into tests/chaos/RESULTS.md
   --mutant NAME    run the apps with a known bug, under the nemesis that shows it; exit 0 when it is caught
@@ -32,6 +37,7 @@ export const usage = `npm run chaos -- --nemesis kill-writer [--seconds 30] [--s
   --check DIR      judge a recorded round again
   --list           the nemeses and what each does`;
 
+const readStores: readonly ReadStore[] = ['postgres', 'mongodb', 'mongodb-set'];
 const defaults = { seconds: 30, shortSeconds: 20, rate: 180 } as const;
 const flags = new Set(['--all', '--short', '--list', '--help', '--record', '--mutants']);
 const valued = new Set([
@@ -40,6 +46,7 @@ const valued = new Set([
   '--minutes',
   '--seed',
   '--rate',
+  '--read-store',
   '--out',
   '--check',
   '--mutant',
@@ -102,6 +109,10 @@ export const parseOptions = (
   if (mutant !== undefined && !known.mutants.includes(mutant)) {
     return refuse(`There is no mutant ${mutant}; there are ${known.mutants.join(', ') || 'none'}.`);
   }
+  const readStore = given.get('--read-store')?.at(-1);
+  if (readStore !== undefined && !readStores.some((known) => known === readStore)) {
+    return refuse(`--read-store must be one of ${readStores.join(', ')}, not ${readStore}.`);
+  }
   const check = given.get('--check')?.at(-1);
   const command = given.has('--help')
     ? 'help'
@@ -129,6 +140,7 @@ export const parseOptions = (
       out: given.get('--out')?.at(-1),
       check,
       mutant,
+      readStore: readStore as ReadStore | undefined,
       isRecording: given.has('--record'),
     },
   };

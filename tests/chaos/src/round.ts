@@ -146,6 +146,7 @@ export const runRound = async (options: RoundOptions): Promise<Judged> => {
     nemesis: nemesis.name,
     about: nemesis.about,
     allows: nemesis.allows ?? [],
+    ...(system.needs.readStore ? { readStore: system.needs.readStore } : {}),
     ...(options.mutant ? { mutant: options.mutant } : {}),
     seed,
     seconds,

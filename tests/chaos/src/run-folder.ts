@@ -12,6 +12,8 @@ export type RoundMeta = {
   readonly nemesis: string;
   readonly about: string;
   readonly allows: readonly ViolationName[];
+  /** Where the read model was, when not in PostgreSQL. */
+  readonly readStore?: string;
   readonly mutant?: string;
   readonly seed: number;
   readonly seconds: number;

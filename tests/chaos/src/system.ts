@@ -43,6 +43,11 @@ const standbyOf = ({ postgres }: Needs) => {
   return postgres === 'async-standby' ? ({ postgresStandby: 'async' } as const) : {};
 };
 
+const readStoreOf = ({ readStore }: Needs) => {
+  if (readStore === undefined || readStore === 'postgres') return {};
+  return { readStore: 'mongodb', mongo: readStore === 'mongodb-set' ? 'set' : 'single' } as const;
+};
+
 export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promise<System> => {
   let restartCount = 0;
   const isClockSteerable = needs.isClockSteerable ?? false;
@@ -60,6 +65,7 @@ export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promis
       isProxied: needs.isProxied ?? false,
       nats: needs.nats ?? 'single',
       ...standbyOf(needs),
+      ...readStoreOf(needs),
       env: envOf(isClockSteerable ? { CHAOS_CLOCK_FILE: clockFile } : {}),
       nodeArgs: nodeArgsOf(nodeArgs, isClockSteerable),
       onEvent: ({ kind }) => {
@@ -87,6 +93,7 @@ export const needsKey = (needs: Needs): string =>
   [
     needs.nats ?? 'single',
     needs.postgres ?? 'single',
+    needs.readStore && needs.readStore !== 'postgres' ? needs.readStore : '',
     needs.isProxied ? 'proxied' : '',
     needs.smallDisk ? `small ${needs.smallDisk}` : '',
     needs.isClockSteerable ? 'clock' : '',

@@ -18,6 +18,7 @@ export const groups = {
   'standby-sync': ['postgres-promote-sync'],
   'standby-async': ['postgres-promote-async'],
   operators: ['operator-purge-evt', 'operator-delete-consumer'],
+  mongod: ['kill-mongod', 'pause-mongod'],
   links: ['latency-100', 'latency-2000', 'resets', 'loss'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

@@ -10,6 +10,7 @@ import { postgresPromoteNemeses } from './infra/postgres-promote.ts';
 import { postgresImmediateRestart } from './infra/postgres-restart.ts';
 import { postgresSlow } from './infra/postgres-slow.ts';
 import { killNemeses } from './kill.ts';
+import { mongodNemeses } from './mongo/mongod.ts';
 import { pauseNemeses } from './pause.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
 import { roll } from './roll.ts';
@@ -29,6 +30,7 @@ export const allNemeses: readonly Nemesis[] = [
   postgresImmediateRestart,
   ...postgresPromoteNemeses,
   ...operatorNemeses,
+  ...mongodNemeses,
 ];
 
 export const findNemesis = (name: string): Nemesis | undefined =>

@@ -6,12 +6,12 @@ import { pick } from '../random.ts';
 import { processesOf } from './kill.ts';
 
 /** In turn; the end of the nemesis cuts the last one short. */
-const PAUSES_MS = [2_000, 10_000, 40_000] as const;
+export const PAUSES_MS = [2_000, 10_000, 40_000] as const;
 /** Short, so that nine seconds of CI hold a pause that outlasts the lease (4 s). */
 const BETWEEN_MS = 1_000;
 
 /** `T` while it is stopped. */
-const stateOf = (pid: number): string => {
+export const stateOf = (pid: number): string => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return stat.slice(stat.lastIndexOf(')') + 2)[0] ?? '?';

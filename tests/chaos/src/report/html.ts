@@ -57,6 +57,7 @@ export const reportHtml = ({ meta, verdict, statistics }: Judged, samples: reado
     ['What', meta.about],
     ['Seed, length, rate', `${meta.seed}, ${meta.seconds} s, ${meta.rate} messages/s`],
     ['Commit, machine', `${meta.commit}, ${meta.machine}, ${meta.startedAt}`],
+    ...(meta.readStore ? [['Read model in', meta.readStore] as const] : []),
     ...(meta.mutant ? [['Known bug in it', meta.mutant] as const] : []),
     ['Clients', statistics.clientCount],
     ['Messages persisted', statistics.ackCount],

@@ -14,6 +14,8 @@ export type RecordedRound = {
   readonly commit: string;
   readonly machine: string;
   readonly nemesis: string;
+  /** Where the read model was, when not in PostgreSQL. */
+  readonly readStore?: string;
   readonly mutant?: string;
   readonly seed: number;
   readonly seconds: number;
@@ -40,6 +42,7 @@ export const recordedRound = ({ meta, verdict, statistics }: Judged): RecordedRo
     commit: meta.commit,
     machine: meta.machine,
     nemesis: meta.nemesis,
+    ...(meta.readStore ? { readStore: meta.readStore } : {}),
     ...(meta.mutant ? { mutant: meta.mutant } : {}),
     seed: meta.seed,
     seconds: meta.seconds,
@@ -60,6 +63,8 @@ const sum = (rounds: readonly RecordedRound[], of: (round: RecordedRound) => num
   rounds.reduce((total, round) => total + of(round), 0);
 const violationCount = ({ violations }: RecordedRound): number =>
   Object.values(violations).reduce((total, count) => total + count, 0);
+const labelOf = ({ nemesis, readStore }: RecordedRound): string =>
+  readStore === undefined ? nemesis : `${nemesis} (${readStore})`;
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
 const nemesisRow = (nemesis: string, rounds: readonly RecordedRound[]): string => {
@@ -121,7 +126,7 @@ const mutantTable = (rounds: readonly RecordedRound[]): readonly string[] => {
 
 export const resultsPage = (all: readonly RecordedRound[]): string => {
   const rounds = all.filter(({ mutant }) => mutant === undefined);
-  const nemeses = [...new Set(rounds.map(({ nemesis }) => nemesis))].sort();
+  const nemeses = [...new Set(rounds.map(labelOf))].sort();
   const last = rounds.at(-1);
   const commits = [...new Set(rounds.map(({ commit }) => commit))];
   return [
@@ -138,7 +143,7 @@ export const resultsPage = (all: readonly RecordedRound[]): string => {
     ...nemeses.map((nemesis) =>
       nemesisRow(
         nemesis,
-        rounds.filter((round) => round.nemesis === nemesis),
+        rounds.filter((round) => labelOf(round) === nemesis),
       ),
     ),
     '',
