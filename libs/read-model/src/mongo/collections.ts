@@ -167,10 +167,18 @@ export const prepareMongoReadModel = async (
   const db = databaseOf(client, database);
   const collections = collectionsOf(db);
   for (const key of Object.keys(indexes) as (keyof Collections)[]) {
-    const { collectionName } = collections[key];
-    await db.createCollection(collectionName).catch((error: { code?: unknown }) => {
-      if (error.code !== NAMESPACE_EXISTS) throw error;
-    });
-    if (indexes[key].length > 0) await db.collection(collectionName).createIndexes([...indexes[key]]);
+    await makeCollection(db, collections[key].collectionName, indexes[key]);
   }
+};
+
+/** Nothing happens where it is there already. */
+export const makeCollection = async (
+  db: Db,
+  name: string,
+  wanted: readonly IndexDescription[],
+): Promise<void> => {
+  await db.createCollection(name).catch((error: { code?: unknown }) => {
+    if (error.code !== NAMESPACE_EXISTS) throw error;
+  });
+  if (wanted.length > 0) await db.collection(name).createIndexes([...wanted]);
 };

@@ -21,7 +21,7 @@ export type Transactions = {
 
 export const createTransactions = (
   client: MongoClient,
-  { holder }: Collections,
+  { holder }: Pick<Collections, 'holder'>,
   timeoutMs: number,
 ): Transactions => {
   // At most as many as run at once in a partition; ended when the client is closed.

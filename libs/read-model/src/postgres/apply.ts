@@ -104,7 +104,8 @@ export const writeEvents = async (
   await writeChanges(client, schema, partition, foldBatch(events, heads));
 };
 
-const lockCheckpoint = async (
+/** Exported for search, which keeps its checkpoints in the same way. */
+export const lockCheckpoint = async (
   client: Client,
   schema: string,
   { partition, epoch }: EventBatch,

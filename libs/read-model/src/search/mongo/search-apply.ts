@@ -1,0 +1,111 @@
+/**
+ * Applying a batch. As in the core (../../mongo/apply.ts) a transaction begins by taking the checkpoint; but a server refuses
+ * transactions with very many index entries (TransactionTooLargeForCache), so a batch of long texts is written in parts, a
+ * transaction each, and the last moves the checkpoint and the teams' message counts.
+ *
+ * Crash points: rows of the parts before are beyond the message count of their team, where no search looks; they are written
+ * again, under the same ordinals, by whoever applies the batch. Every part finds the checkpoint where the first did, or begins
+ * anew: nobody writes a row of another epoch, or below a count that someone else has moved on.
+ */
+
+import type { TeamId } from '@chat/contracts/ids';
+import type { ClientSession } from 'mongodb';
+import { takeCheckpoint } from '../../mongo/apply.ts';
+import type { Transactions } from '../../mongo/transactions.ts';
+import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../../port.ts';
+import { type SearchRow, type Tokenised, inParts, searchRows, teamsOfMessages } from '../rows.ts';
+import { messageTokens, seedOf } from '../tokens.ts';
+import { type SearchCollections, type SearchMessageDoc, ordinalKey } from './search-collections.ts';
+
+/** This store has no buckets. */
+const NO_BUCKET = 0;
+/** Index entries of one transaction; a message of 32 KiB has up to 22,000. */
+const TOKENS_MAX_COUNT = 25_000;
+
+export const seedOfTeam = (teamId: TeamId): number => seedOf(teamId, NO_BUCKET);
+
+/** What is to be written after a checkpoint. */
+type Plan = {
+  readonly heldSeq: number;
+  readonly parts: readonly (readonly Tokenised<SearchRow>[])[];
+  readonly messageCounts: ReadonlyMap<TeamId, number>;
+};
+
+export const applySearchBatch = async (
+  collections: SearchCollections,
+  transactions: Transactions,
+  batch: EventBatch,
+): Promise<ApplyResult> => {
+  let plan: Plan | undefined;
+  let writtenCount = 0;
+  for (;;) {
+    const step = await transactions.run(batch.partition, async (session) => {
+      const held = await takeCheckpoint(session, collections, batch);
+      const refuse = async (value: ApplyResult) => {
+        await session.abortTransaction();
+        return { done: value };
+      };
+      if (held.epoch !== batch.epoch) return refuse({ kind: 'epoch_differs', checkpoint: held });
+      if (held.seq < batch.afterSeq) return refuse({ kind: 'gap', seq: held.seq });
+      if (held.seq >= batch.upTo) return refuse({ kind: 'applied', checkpoint: held });
+      const isSame = plan?.heldSeq === held.seq;
+      const current = isSame && plan ? plan : await planOf(session, collections, batch.events, held.seq);
+      const at = isSame ? writtenCount : 0;
+      await writeMessages(session, collections, current.parts[at] ?? []);
+      if (at + 1 < current.parts.length) return { plan: current, writtenCount: at + 1 };
+      return { done: await writeEnd(session, collections, batch, current) };
+    });
+    if ('done' in step) return step.done;
+    ({ plan, writtenCount } = step);
+  }
+};
+
+/** While the checkpoint is taken, the number of each team's messages is that of the checkpoint. */
+const planOf = async (
+  session: ClientSession,
+  { team }: SearchCollections,
+  events: readonly ReadEvent[],
+  heldSeq: number,
+): Promise<Plan> => {
+  const fresh = events.filter(({ event }) => event.seq > heldSeq);
+  const teams = teamsOfMessages(fresh);
+  const known = teams.length === 0 ? [] : await team.find({ _id: { $in: teams } }, { session }).toArray();
+  const counts = new Map(known.map(({ _id, messageCount }) => [_id, messageCount]));
+  const { rows, messageCounts } = searchRows(fresh, counts);
+  const tokensOf = (row: SearchRow) => messageTokens(seedOfTeam(row.teamId), row);
+  return { heldSeq, parts: inParts(rows, tokensOf, TOKENS_MAX_COUNT), messageCounts };
+};
+
+const writeMessages = async (
+  session: ClientSession,
+  { message }: SearchCollections,
+  part: Plan['parts'][number],
+): Promise<void> => {
+  if (part.length === 0) return;
+  const replaces = part.map((row) => {
+    const replacement = docOf(row);
+    return { replaceOne: { filter: { _id: replacement._id }, replacement, upsert: true } };
+  });
+  await message.bulkWrite(replaces, { session, ordered: true });
+};
+
+const writeEnd = async (
+  session: ClientSession,
+  { team, checkpoint }: SearchCollections,
+  { partition, epoch, upTo, digest }: EventBatch,
+  { messageCounts }: Plan,
+): Promise<ApplyResult> => {
+  const tops = [...messageCounts].map(([_id, messageCount]) => ({
+    updateOne: { filter: { _id }, update: { $set: { messageCount } }, upsert: true },
+  }));
+  if (tops.length > 0) await team.bulkWrite(tops, { session, ordered: true });
+  const reached: Checkpoint = { epoch, seq: upTo, digest };
+  await checkpoint.updateOne({ _id: partition }, { $set: { seq: upTo, digest } }, { session });
+  return { kind: 'applied', checkpoint: reached };
+};
+
+const docOf = ({ folded, ...row }: Tokenised<SearchRow>): SearchMessageDoc => ({
+  _id: ordinalKey(row.teamId, row.ordinal),
+  ...row,
+  ...(folded === row.text ? {} : { folded }),
+});
