@@ -16,7 +16,9 @@ export const collectOpenApi = async (app: App, version: string): Promise<void> =
         version,
         license: { name: 'Apache-2.0' },
         description:
-          'Reads and the HTTP command entry. Every refusal is an error body with a code of the catalogue (docs/errors.md).',
+          'Reads and the HTTP command entry. Every refusal is an error body with a code of the catalogue (docs/errors.md). ' +
+          'Requests of a user are limited: the RateLimit-* headers tell how the limit stands, Retry-After when to come again. ' +
+          'Lists come in pages; cursors are opaque, and of one list.',
       },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
