@@ -17,6 +17,7 @@ import { createCommandEntry } from './command/command-entry.ts';
 import { createCommandQueue } from './command/command-queue.ts';
 import { createOutcomeAsker } from './command/outcome-asker.ts';
 import { createOutcomes } from './command/outcomes.ts';
+import { createStoreGuard } from './command/store-guard.ts';
 import type { GatewayConfig } from './config.ts';
 import { createDrain } from './drain/drain.ts';
 import { createDrainRequests } from './drain/drain-requests.ts';
@@ -152,7 +153,15 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     maxInFlight: config.PUBLISH_WINDOW_COUNT,
     sendWithNext: sessions.sendWithNext,
     onRepeat: asker.look,
+    isHeld: (partition) => guard.isHeld(partition),
     nowMs,
+    log,
+  });
+  const guard = createStoreGuard({
+    nats,
+    partitions,
+    close: sessions.close,
+    onOpen: queue.resume,
     log,
   });
   const commands = createCommandEntry({
@@ -352,6 +361,7 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
     sessionCount: () => sessions.all.size,
     start: onceAsync(async () => {
       listeningPort = await server.start();
+      guard.start();
       for (const feed of feeds) feed.start();
       await positions.start();
       ephemeral.start();
@@ -374,6 +384,8 @@ export const createGateway = (deps: GatewayDeps): Gateway => {
       ephemeral.stop();
       server.stopListening();
       for (const session of [...sessions.all]) sessions.close(session, closeCodes.DRAINING, 'stopping');
+      guard.stop();
+      queue.stop();
       publisher.close();
       await Promise.all([positions.stop(), registry.stop(), ...feeds.map((feed) => feed.stop())]);
       server.stop();

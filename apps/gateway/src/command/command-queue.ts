@@ -14,12 +14,14 @@ import { msgIdHeader } from '@chat/platform/nats/raw-headers';
 import { Deque } from '@chat/platform/deque';
 import type { Logger } from '@chat/platform/log';
 import { acceptedFrame, rejectedFrame } from '../session/server-frames.ts';
+import type { Partition } from '../feed/partition.ts';
 import type { Session } from '../session/session.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Waiter } from './waiter.ts';
 
 /** A client itself sends again after 10 s of silence. */
 const GIVE_UP_AFTER_MS = 8_000;
+const HELD_SWEEP_MS = 500;
 const RETRY_AFTER_MS = 250;
 const OVERLOADED_RETRY_AFTER_MS = 1_000;
 const UNAVAILABLE_RETRY_AFTER_MS = 1_000;
@@ -35,6 +37,8 @@ export type CommandQueueDeps = {
   readonly sendWithNext: (session: Session, frame: string) => void;
   /** A command was stored as a repeat: its outcome may be known already. */
   readonly onRepeat: (session: Session) => void;
+  /** NATS may have lost what it had acknowledged (store-guard.ts): nothing is published for the partition now. */
+  readonly isHeld: (partition: Partition) => boolean;
   readonly nowMs: () => number;
   readonly log: Logger;
 };
@@ -45,11 +49,14 @@ export type CommandQueue = {
   /** The socket is gone: what was not published yet is not; its client sends it again. */
   drop(session: Session): void;
   queuedBytes(): number;
+  /** A partition is not held any more. */
+  resume(): void;
+  stop(): void;
 };
 
 export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
   const { publisher, outcomes, sendWithNext, nowMs } = deps;
-  /** Sessions whose next command found the window full, in order. */
+  /** Sessions whose next command found the window full or their partition held, in order. */
   const waiting = new Deque<Session>();
   let queuedBytes = 0;
   /** Sessions with a new command in this turn of the loop. */
@@ -69,6 +76,7 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     const waiter = session.queue.peek();
     if (!waiter || session.isPublishing) return;
     waiter.firstTriedAtMs ||= nowMs();
+    if (deps.isHeld(session.partition)) return wait(session);
     waiter.attemptCount += 1;
     const msgId = commandMsgId(session.userId, waiter.id, waiter.hash);
     const span = waiter.trace?.child('gateway.publish', { 'chat.attempt': waiter.attemptCount });
@@ -80,20 +88,35 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     if (isSent) {
       session.isPublishing = true;
       if (waiter.state === 'queued') waiter.state = 'publishing';
-    } else if (!session.isWaitingForWindow) {
-      session.isWaitingForWindow = true;
-      waiting.push(session);
-    }
+    } else wait(session);
   };
 
-  /** A slot became free: it goes to whoever waits longest. */
+  const wait = (session: Session): void => {
+    if (session.isWaitingForWindow) return;
+    session.isWaitingForWindow = true;
+    waiting.push(session);
+  };
+
+  /** A slot became free: it goes to whoever waits longest. Each is looked at once: those held wait on, behind the others. */
   const serveWaiting = (): void => {
-    while (waiting.size > 0 && publisher.inFlightCount() < deps.maxInFlight) {
+    for (let count = waiting.size; count > 0 && publisher.inFlightCount() < deps.maxInFlight; count -= 1) {
       const session = waiting.shift() as Session;
       session.isWaitingForWindow = false;
       publishNext(session);
     }
   };
+
+  /** Nothing is in flight for a held partition whose timeout would end the waiting. */
+  const giveUpHeld = (): void => {
+    for (const session of waiting) {
+      const first = session.queue.peek();
+      if (!first || session.isPublishing || !deps.isHeld(session.partition)) continue;
+      if (nowMs() - first.firstTriedAtMs >= GIVE_UP_AFTER_MS)
+        refuseAll(session, 'UNAVAILABLE', UNAVAILABLE_RETRY_AFTER_MS);
+    }
+  };
+  const sweep = setInterval(giveUpHeld, HELD_SWEEP_MS);
+  sweep.unref();
 
   const onResult = (session: Session, waiter: Waiter, result: PubAckResult): void => {
     session.isPublishing = false;
@@ -174,5 +197,7 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
       if (inFlight) session.queue.push(inFlight);
     },
     queuedBytes: () => queuedBytes,
+    resume: serveWaiting,
+    stop: () => clearInterval(sweep),
   };
 };
