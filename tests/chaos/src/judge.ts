@@ -7,6 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Violation, checkHistory } from '@chat/testkit/checking/checker';
 import { loadHistories } from './load-history.ts';
+import type { Nemesis } from './nemesis.ts';
 import { type RoundMeta, files, readMeta } from './run-folder.ts';
 import { type Statistics, createStatistics } from './statistics.ts';
 
@@ -32,7 +33,7 @@ const RECOVERY_MAX_MS = 30_000;
 const VIOLATIONS_KEPT_COUNT = 500;
 
 export const decide = (
-  meta: Pick<RoundMeta, 'problems' | 'allows' | 'recoveryMaxMs'>,
+  meta: Pick<RoundMeta, 'problems' | 'allows'>,
   found: readonly Violation[],
   statistics: Statistics,
 ): Verdict => {
@@ -42,7 +43,7 @@ export const decide = (
   if (violations.length > 0) reasons.push(`${violations.length} violations`);
   for (const { target, action, recoveryMs } of statistics.faults) {
     if (recoveryMs === undefined) reasons.push(`not live again after ${action} of ${target}`);
-    else if (recoveryMs > (meta.recoveryMaxMs ?? RECOVERY_MAX_MS)) {
+    else if (recoveryMs > RECOVERY_MAX_MS) {
       reasons.push(`live again only ${Math.round(recoveryMs)} ms after ${action} of ${target} was healed`);
     }
   }
@@ -56,6 +57,33 @@ export const decide = (
     doubts.push(`only ${statistics.ackCountBefore} messages were persisted before the first fault`);
   }
   return { kind: doubts.length > 0 ? 'unknown' : 'pass', reasons: doubts, violations, allowed };
+};
+
+/** Of a round that this machine could not run: nothing is known, and why. */
+export const notRun = (
+  round: Pick<RoundMeta, 'seed' | 'seconds' | 'rate'> & {
+    readonly nemesis: Pick<Nemesis, 'name' | 'about' | 'allows'>;
+  },
+  reason: string,
+): Judged => {
+  const { nemesis, ...plan } = round;
+  return {
+    meta: {
+      ...plan,
+      run: `${nemesis.name}-${plan.seed}`,
+      nemesis: nemesis.name,
+      about: nemesis.about,
+      allows: nemesis.allows ?? [],
+      startedAt: new Date().toISOString(),
+      commit: '',
+      machine: '',
+      teams: [],
+      afterSeq: {},
+      problems: [],
+    },
+    verdict: { kind: 'unknown', reasons: [reason], violations: [], allowed: [] },
+    statistics: createStatistics().finish(),
+  };
 };
 
 /** Checks a recorded round (again) and writes its verdict beside it. */

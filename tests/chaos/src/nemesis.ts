@@ -18,6 +18,8 @@ export type Needs = {
   readonly isProxied?: boolean;
   /** The data folder that stands on a small file system of its own. */
   readonly smallDisk?: 'nats' | 'postgres';
+  /** PostgreSQL takes few more connections than the apps have. */
+  readonly hasFewConnections?: boolean;
   /** Processes whose clock can be stepped. */
   readonly isClockSteerable?: boolean;
 };

@@ -37,8 +37,6 @@ export type RoundOptions = {
   readonly mutant?: string;
   /** Bound of every wait after the faults. A system with a known bug may never come to rest. */
   readonly patienceMs?: number;
-  /** Default: what I5 promises. CI gives more, for its machine is nobody's own. */
-  readonly recoveryMaxMs?: number;
   readonly say?: (text: string) => void;
 };
 
@@ -112,7 +110,8 @@ export const runRound = async (options: RoundOptions): Promise<Judged> => {
   };
 
   phase('making teams');
-  const workload = await startWorkload({ stack, recorder, seed, rate });
+  const mayLoseAccepted = nemesis.allows?.includes('ACCEPTED_WITHOUT_OUTCOME') ?? false;
+  const workload = await startWorkload({ stack, recorder, seed, rate, mayLoseAccepted });
   try {
     phase('warm');
     await attempt(() => warm(workload, watch));
@@ -151,7 +150,6 @@ export const runRound = async (options: RoundOptions): Promise<Judged> => {
     seed,
     seconds,
     rate,
-    ...(options.recoveryMaxMs ? { recoveryMaxMs: options.recoveryMaxMs } : {}),
     startedAt,
     commit: commitOf(),
     machine: machineOf(),

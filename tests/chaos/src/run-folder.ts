@@ -18,8 +18,6 @@ export type RoundMeta = {
   readonly seed: number;
   readonly seconds: number;
   readonly rate: number;
-  /** A fault from which it took longer fails the round; default 30 s. */
-  readonly recoveryMaxMs?: number;
   readonly startedAt: string;
   readonly commit: string;
   readonly machine: string;

@@ -3,8 +3,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeViolations } from '@chat/testkit/checking/checker';
-import type { Judged } from './judge.ts';
-import type { Nemesis } from './nemesis.ts';
+import { ServerFault } from '@chat/testkit/servers/server-fault';
+import { type Judged, notRun } from './judge.ts';
+import type { Needs, Nemesis } from './nemesis.ts';
 import { writeReport } from './report/html.ts';
 import { writeOverview } from './report/overview.ts';
 import { runRound } from './round.ts';
@@ -47,7 +48,12 @@ export const runSession = async (options: SessionOptions): Promise<readonly Roun
       if (isOver() && results.length > 0) break;
       const needs = nemeses[0]?.needs ?? {};
       options.say(`system: ${needsKey(needs)}`);
-      const system = await startSystem(needs, options.mutant?.nodeArgs);
+      const system = await startOrWhyNot(needs, options.mutant?.nodeArgs);
+      if (typeof system === 'string') {
+        options.say(`  UNKNOWN: ${system}`);
+        results.push(...nemeses.map((nemesis) => resultOfNone(options, nemesis, pass, system)));
+        continue;
+      }
       try {
         for (const nemesis of nemeses) {
           if (isOver() && results.length > 0) break;
@@ -60,9 +66,31 @@ export const runSession = async (options: SessionOptions): Promise<readonly Roun
       }
     }
     pass += 1;
+    // A machine that cannot run any of them would say so again and again.
+    if (results.every(({ judged }) => judged.statistics.ackCount === 0)) break;
   } while (options.untilMs !== undefined && !isOver());
   return results;
 };
+
+/** What this machine cannot give is no fault of the system under test. */
+const startOrWhyNot = async (needs: Needs, nodeArgs?: NodeArgs): Promise<System | string> => {
+  try {
+    return await startSystem(needs, nodeArgs);
+  } catch (error) {
+    if (error instanceof ServerFault && error.code === 'CANNOT_MOUNT') return error.message;
+    throw error;
+  }
+};
+
+const resultOfNone = (
+  { seed, seconds, rate, folder }: SessionOptions,
+  nemesis: Nemesis,
+  pass: number,
+  reason: string,
+): RoundResult => ({
+  judged: notRun({ nemesis, seed: seed + pass, seconds, rate }, reason),
+  folder: join(folder, `${nemesis.name}-${seed + pass}`),
+});
 
 const oneRound = async (
   options: SessionOptions,

@@ -25,9 +25,10 @@ const noLimits = { MESSAGE_BURST_COUNT: '1000000', MESSAGE_SUSTAINED_COUNT: '100
 
 const apps: readonly AppName[] = ['gateway', 'writer', 'projector', 'api'];
 
-const envOf = (clock: Readonly<Record<string, string>>) => ({
+type Env = Readonly<Record<string, string>>;
+const envOf = (clock: Env, api: Env) => ({
   gateway: { ...noLimits, ...clock, HEARTBEAT_MS: '1000', DRAIN_GRACE_MS: '1000' },
-  api: { ...noLimits, ...clock },
+  api: { ...noLimits, ...clock, ...api },
   writer: clock,
   projector: clock,
 });
@@ -48,6 +49,10 @@ const readStoreOf = ({ readStore }: Needs) => {
   return { readStore: 'mongodb', mongo: readStore === 'mongodb-set' ? 'set' : 'single' } as const;
 };
 
+/** Enough for the apps, their pools made small too, and quickly taken by somebody else. */
+const fewConnections = { max_connections: '60' } as const;
+const smallPools = { READ_POOL_MAX_COUNT: '8' } as const;
+
 export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promise<System> => {
   let restartCount = 0;
   const isClockSteerable = needs.isClockSteerable ?? false;
@@ -65,8 +70,13 @@ export const startSystem = async (needs: Needs, nodeArgs: NodeArgs = {}): Promis
       isProxied: needs.isProxied ?? false,
       nats: needs.nats ?? 'single',
       ...standbyOf(needs),
+      ...(needs.smallDisk ? { smallDisk: needs.smallDisk } : {}),
+      ...(needs.hasFewConnections ? { postgresSettings: fewConnections } : {}),
       ...readStoreOf(needs),
-      env: envOf(isClockSteerable ? { CHAOS_CLOCK_FILE: clockFile } : {}),
+      env: envOf(
+        isClockSteerable ? { CHAOS_CLOCK_FILE: clockFile } : {},
+        needs.hasFewConnections ? smallPools : {},
+      ),
       nodeArgs: nodeArgsOf(nodeArgs, isClockSteerable),
       onEvent: ({ kind }) => {
         if (kind === 'restarted') restartCount += 1;
@@ -97,6 +107,7 @@ export const needsKey = (needs: Needs): string =>
     needs.isProxied ? 'proxied' : '',
     needs.smallDisk ? `small ${needs.smallDisk}` : '',
     needs.isClockSteerable ? 'clock' : '',
+    needs.hasFewConnections ? 'few connections' : '',
   ]
     .filter(Boolean)
     .join(', ');

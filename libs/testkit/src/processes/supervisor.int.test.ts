@@ -13,7 +13,7 @@ import {
 /** A real process that only lives. */
 const liveProcess = (
   source = 'setInterval(() => {}, 1000)',
-  needsRestart?: () => Promise<boolean>,
+  needsRestart?: () => Promise<boolean | undefined>,
 ): Supervisable => {
   let child: Child | undefined;
   const isRunning = (): boolean => child !== undefined && !child.exit();
@@ -103,8 +103,8 @@ describe('a supervised process', () => {
 
   it('that runs and says again and again that it needs a restart gets one; saying so once is not enough', async () => {
     const events: SupervisorEvent[] = [];
-    const answers = [true, false, true, true, true];
-    const target = liveProcess(undefined, async () => answers.shift() ?? false);
+    const answers = [true, false, true, undefined, true, true];
+    const target = liveProcess(undefined, async () => (answers.length > 0 ? answers.shift() : false));
     unit = supervise('p', target, { ...policy, probeEveryMs: 10 }, (event) => events.push(event));
     await unit.start();
     const first = unit.pid;

@@ -6,7 +6,7 @@
  * lived `steadyMs` begins at the first delay again. The overflow action of the backoff is its longest delay.
  *
  * One that can be asked for its liveness is asked while it runs, and stopped when it says UNHEALTHY_MAX_COUNT times in a
- * row that it needs a restart: then it is dead like any other. Silence is no such answer: what is paused stays paused.
+ * row that it needs a restart: then it is dead like any other. Silence is no answer: what is paused stays paused.
  */
 
 import type { ServerHandle } from '../servers/server-handle.ts';
@@ -72,8 +72,8 @@ export const supervise = (
     for (let unhealthyCount = 0; !hasEnded();) {
       await rest(policy.probeEveryMs);
       if (hasEnded()) return;
-      const isUnhealthy = (await target.needsRestart?.()) ?? false;
-      unhealthyCount = isUnhealthy ? unhealthyCount + 1 : 0;
+      const isUnhealthy = await target.needsRestart?.();
+      if (isUnhealthy !== undefined) unhealthyCount = isUnhealthy ? unhealthyCount + 1 : 0;
       if (unhealthyCount < UNHEALTHY_MAX_COUNT || hasEnded()) continue;
       onEvent({ kind: 'unhealthy', name });
       return target.stop();

@@ -94,14 +94,14 @@ const isHealthy = async (monitor: number): Promise<boolean> => {
  */
 const neverHeals = /write error|JetStream is not current|JetStream (has been )?disabled/i;
 
-const needsRestart = async (monitor: number): Promise<boolean> => {
+const needsRestart = async (monitor: number): Promise<boolean | undefined> => {
   try {
     const response = await fetch(`http://127.0.0.1:${monitor}/healthz`, {
       signal: AbortSignal.timeout(2000),
     });
     return !response.ok && neverHeals.test(await response.text());
   } catch {
-    return false; // no answer: busy, paused, or gone
+    return undefined; // busy, paused, or gone
   }
 };
 

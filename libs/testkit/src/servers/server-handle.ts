@@ -17,8 +17,8 @@ export type ServerHandle = {
   /** Resolves when the process that runs now has ended, for whatever reason. */
   readonly exited: () => Promise<void>;
   readonly isRunning: () => boolean;
-  /** Asks for its liveness as a platform's probe does. True only when it answers and says that a restart is what it needs. */
-  readonly needsRestart?: () => Promise<boolean>;
+  /** Asks for its liveness as a platform's probe does. True: only a restart helps it. Undefined: it does not answer. */
+  readonly needsRestart?: () => Promise<boolean | undefined>;
   readonly tail: () => readonly string[];
   readonly [Symbol.asyncDispose]: () => Promise<void>;
 };

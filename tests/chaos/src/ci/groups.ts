@@ -1,7 +1,15 @@
 /** What CI runs: each nemesis in one group, each group in one test file with one system of its own. */
 
 export const groups = {
-  kills: ['kill-writer', 'kill-gateway', 'kill-projector', 'kill-api', 'kill-nats', 'kill-postgres'],
+  kills: [
+    'kill-writer',
+    'kill-gateway',
+    'kill-projector',
+    'kill-api',
+    'kill-nats',
+    'kill-postgres',
+    'nats-power-loss',
+  ],
   pauses: ['pause-writer', 'pause-gateway', 'pause-projector', 'pause-api', 'pause-nats', 'pause-postgres'],
   people: ['roll', 'reconnect-storm', 'slow-reader'],
   clocks: ['clock-steps'],
@@ -13,6 +21,7 @@ export const groups = {
     'partition-projector-nats',
     'partition-projector-postgres',
     'partition-api-nats',
+    'client-links',
   ],
   cluster: ['nats-leader-kill', 'nats-two-of-three', 'nats-all-three'],
   'standby-sync': ['postgres-promote-sync'],
@@ -20,6 +29,10 @@ export const groups = {
   operators: ['operator-purge-evt', 'operator-delete-consumer'],
   mongod: ['kill-mongod', 'pause-mongod'],
   links: ['latency-100', 'latency-2000', 'resets', 'loss'],
+  'cluster-links': ['partition-nats-member'],
+  connections: ['postgres-connections'],
+  'disk-full-nats': ['disk-full-nats'],
+  'disk-full-postgres': ['disk-full-postgres'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 export type GroupName = keyof typeof groups;

@@ -2,10 +2,13 @@
 
 import type { Nemesis } from '../nemesis.ts';
 import { clockSteps } from './clock/clock-steps.ts';
+import { diskFullNemeses } from './infra/disk-full.ts';
 import { natsClusterNemeses } from './infra/nats-cluster.ts';
+import { natsPowerLoss } from './infra/nats-power-loss.ts';
 import { networkNemeses } from './infra/network.ts';
 import { operatorNemeses } from './infra/operator.ts';
 import { postgresBusyNemeses } from './infra/postgres-busy.ts';
+import { postgresConnections } from './infra/postgres-connections.ts';
 import { postgresPromoteNemeses } from './infra/postgres-promote.ts';
 import { postgresImmediateRestart } from './infra/postgres-restart.ts';
 import { postgresSlow } from './infra/postgres-slow.ts';
@@ -25,11 +28,14 @@ export const allNemeses: readonly Nemesis[] = [
   clockSteps,
   ...networkNemeses,
   ...natsClusterNemeses,
+  natsPowerLoss,
   ...postgresBusyNemeses,
+  postgresConnections,
   postgresSlow,
   postgresImmediateRestart,
   ...postgresPromoteNemeses,
   ...operatorNemeses,
+  ...diskFullNemeses,
   ...mongodNemeses,
 ];
 

@@ -36,6 +36,8 @@ export type WorkloadOptions = {
   readonly seed: number;
   /** Messages a second, over all clients. */
   readonly rate: number;
+  /** The fault may take what was only accepted: then every client keeps to the protocol and sends again until it is decided. */
+  readonly mayLoseAccepted?: boolean;
 };
 
 type AnyClient = LoadClient & { readonly known: Known };
@@ -105,7 +107,7 @@ const createTeams = async (call: ApiCaller, partitionCount: number, seed: number
 
 const createClients = (
   team: RoundTeam,
-  { stack, recorder }: WorkloadOptions,
+  { stack, recorder, mayLoseAccepted }: WorkloadOptions,
   tokenOf: (userId: UserId) => Promise<string>,
   call: ApiCaller,
   random: () => number,
@@ -127,7 +129,7 @@ const createClients = (
       ...base(userId, name),
       gatewayUrls: stack.gatewayUrls,
       firstGateway: i,
-      trustsAccepted: i % 2 === 1,
+      trustsAccepted: i % 2 === 1 && mayLoseAccepted !== true,
     });
   const member = (client: AnyClient, isWriting = true): Member => ({
     client,

@@ -71,6 +71,56 @@ const partition = (kind: string, server: 'nats' | 'postgres', about: string): Ne
   },
 });
 
+/** What a client's own network does: its gateway is there, and it cannot be heard, cannot hear, or both late. */
+const CLIENT_FAULT_MIN_MS = 3_000;
+const CLIENT_FAULT_SPREAD_MS = 3_000;
+const clientFaults = ['toServer', 'latency', 'toClient', 'both'] as const;
+
+const clientLinks: Nemesis = {
+  name: 'client-links',
+  about:
+    'The clients of one gateway cannot reach it, are not reached by it, both, or only after 300 ± 150 ms.',
+  needs: { isProxied: true },
+  runbook: 'network-partition',
+  run: async (injection) => {
+    const { stack, signal, random, pause } = injection;
+    const links = stack.linkNames.filter((name) => name.startsWith('client→'));
+    // From another one with each seed: a short run holds one or two.
+    const first = Math.floor(random() * clientFaults.length);
+    for (let i = 0; !signal.aborted; i += 1) {
+      const link = stack.link(pick(random, links));
+      const what = clientFaults[(first + i) % clientFaults.length] ?? 'both';
+      const lastsMs = CLIENT_FAULT_MIN_MS + random() * CLIENT_FAULT_SPREAD_MS;
+      if (what === 'latency')
+        await slowLinks(injection, [link], link.name, { ms: 300, jitterMs: 150 }, lastsMs);
+      else await partitionOne(injection, link, what, lastsMs);
+      await pause(BETWEEN_MS / 2);
+    }
+  },
+};
+
+/** A process loses the one NATS server of three that it talks to, and goes on over another; streams keep their leaders. */
+const natsMember: Nemesis = {
+  name: 'partition-nats-member',
+  about:
+    'A process cannot reach the NATS server of three that it is connected to, or only one way; it goes to another.',
+  needs: { nats: 'cluster', isProxied: true },
+  runbook: 'network-partition',
+  run: async (injection) => {
+    const { stack, signal, random, pause } = injection;
+    const first = Math.floor(random() * DIRECTIONS.length);
+    for (let i = 0; !signal.aborted; i += 1) {
+      const used = stack.linkNames
+        .filter((name) => name.includes('→nats-') && stack.link(name).stats().openCount > 0)
+        .map((name) => stack.link(name));
+      const direction = DIRECTIONS[(first + i) % DIRECTIONS.length] ?? 'both';
+      const lastsMs = PARTITION_MIN_MS + random() * PARTITION_SPREAD_MS;
+      await partitionOne(injection, pick(random, used), direction, lastsMs);
+      await pause(BETWEEN_MS);
+    }
+  },
+};
+
 const totalsOf = (links: readonly TcpLink[]): Totals =>
   links
     .map((link) => link.stats())
@@ -117,6 +167,22 @@ const impair = (
   });
 };
 
+const slowLinks = (
+  injection: Injection,
+  links: readonly TcpLink[],
+  target: string,
+  { ms, jitterMs }: { readonly ms: number; readonly jitterMs: number },
+  lastsMs: number,
+): Promise<void> =>
+  impair(injection, links, {
+    target,
+    action: `latency ${ms} ± ${jitterMs} ms`,
+    mode: { kind: 'delay', ms, jitterMs },
+    lastsMs,
+    proofOf: ({ delayedCount }) =>
+      delayedCount > 0 ? [`${delayedCount} chunks were held back ${ms} ± ${jitterMs} ms`] : [],
+  });
+
 const latency = (
   name: string,
   about: string,
@@ -132,14 +198,8 @@ const latency = (
     while (!signal.aborted) {
       const all = serverLinks(injection);
       const one = pick(random, all);
-      await impair(injection, isEverywhere ? all : [one], {
-        target: isEverywhere ? 'every link to a server' : one.name,
-        action: `latency ${ms} ± ${jitterMs} ms`,
-        mode: { kind: 'delay', ms, jitterMs },
-        lastsMs: 8_000,
-        proofOf: ({ delayedCount }) =>
-          delayedCount > 0 ? [`${delayedCount} chunks were held back ${ms} ± ${jitterMs} ms`] : [],
-      });
+      const target = isEverywhere ? 'every link to a server' : one.name;
+      await slowLinks(injection, isEverywhere ? all : [one], target, { ms, jitterMs }, 8_000);
       await pause(BETWEEN_MS);
     }
   },
@@ -208,4 +268,6 @@ export const networkNemeses: readonly Nemesis[] = [
   }),
   resets,
   loss,
+  clientLinks,
+  natsMember,
 ];
