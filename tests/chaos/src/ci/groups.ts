@@ -28,6 +28,7 @@ export const groups = {
   'standby-async': ['postgres-promote-async'],
   operators: ['operator-purge-evt', 'operator-delete-consumer'],
   mongod: ['kill-mongod', 'pause-mongod'],
+  'mongo-set': ['mongo-failover'],
   links: ['latency-100', 'latency-2000', 'resets', 'loss'],
   'cluster-links': ['partition-nats-member'],
   connections: ['postgres-connections'],

@@ -13,6 +13,7 @@ import { postgresPromoteNemeses } from './infra/postgres-promote.ts';
 import { postgresImmediateRestart } from './infra/postgres-restart.ts';
 import { postgresSlow } from './infra/postgres-slow.ts';
 import { killNemeses } from './kill.ts';
+import { mongoFailover } from './mongo/failover.ts';
 import { mongodNemeses } from './mongo/mongod.ts';
 import { pauseNemeses } from './pause.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
@@ -37,6 +38,7 @@ export const allNemeses: readonly Nemesis[] = [
   ...operatorNemeses,
   ...diskFullNemeses,
   ...mongodNemeses,
+  mongoFailover,
 ];
 
 export const findNemesis = (name: string): Nemesis | undefined =>

@@ -1,0 +1,3 @@
+import { nemesisSuite } from './nemesis-suite.ts';
+
+nemesisSuite('mongo-set');
