@@ -65,6 +65,7 @@ export const openReadStore = (options: ReadStoreOptions): ReadStore => {
     },
     open: openedOnce((id) => guardedVersion(store.open(id), run)),
     prepareVersion: (id) => store.prepareVersion(id),
+    analyzeVersion: (id) => store.analyzeVersion(id),
     dropVersion: (id) => store.dropVersion(id),
     listVersions: () => run(() => store.listVersions()),
     breakerState: guard.state,
@@ -86,10 +87,16 @@ const openedOnce = (open: (id: VersionId) => OpenVersion): ((id: VersionId) => O
   };
 };
 
-const guardedVersion = ({ target, core }: OpenVersion, run: Run): OpenVersion => {
-  if (core === undefined) return { target: everyCall(target, run) };
-  const model = everyCall(core, run);
-  return { target: model, core: model };
+const guardedVersion = ({ core, search, target }: OpenVersion, run: Run): OpenVersion => {
+  if (core) {
+    const guarded = everyCall(core, run);
+    return { target: guarded, core: guarded };
+  }
+  if (search) {
+    const guarded = everyCall(search, run);
+    return { target: guarded, search: guarded };
+  }
+  return { target: everyCall(target, run) };
 };
 
 type Calls = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>;

@@ -1,6 +1,7 @@
 /** The views of one read store: their catalogue, and each version by its number. Names say view and version. */
 
 import type { ProjectionTarget, ReadModel } from '../port.ts';
+import type { SearchModel } from '../search/port.ts';
 import type { CatalogStore, ViewName } from './catalog.ts';
 
 export type VersionId = { readonly view: ViewName; readonly version: number };
@@ -10,6 +11,8 @@ export type OpenVersion = {
   readonly target: ProjectionTarget;
   /** Of `core`: what answers, and what MEMBERS is made of. */
   readonly core?: ReadModel;
+  /** Of `search`: what answers. */
+  readonly search?: SearchModel;
 };
 
 export type ViewStore = {
@@ -20,6 +23,8 @@ export type ViewStore = {
   open(id: VersionId): OpenVersion;
   /** Tables, collections and indexes of the version that are missing. Throws on trouble of the store; may be run again. */
   prepareVersion(id: VersionId): Promise<void>;
+  /** Before it is read for the first time: what the store plans its questions by is gathered. */
+  analyzeVersion(id: VersionId): Promise<void>;
   /** All of it; what is not there is no fault. */
   dropVersion(id: VersionId): Promise<void>;
   /** What the store holds, whatever the catalogue says. */

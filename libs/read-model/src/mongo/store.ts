@@ -1,9 +1,11 @@
 /** The read store in MongoDB with the connection it owns, for the processes that choose it. */
 
 import { createMongoCatalog } from '../catalog/mongo-catalog.ts';
-import type { ViewName } from '../catalog/catalog.ts';
+import { viewNames } from '../catalog/catalog.ts';
 import { type VersionId, type ViewStore, versionNames } from '../catalog/view-store.ts';
 import type { ReadModel } from '../port.ts';
+import { createMongoSearchModel } from '../search/mongo/mongo-search.ts';
+import { prepareMongoSearch } from '../search/mongo/search-collections.ts';
 import { type MongoClientOptions, connector, createMongoClient } from './client.ts';
 import { READ_DATABASE, prepareMongoReadModel } from './collections.ts';
 import { createMongoReadModel } from './mongo-read-model.ts';
@@ -17,7 +19,6 @@ export type MongoStore = ViewStore & {
   close(): Promise<void>;
 };
 
-const views: readonly ViewName[] = ['core'];
 const { nameOf, parse } = versionNames(READ_DATABASE);
 
 export const openMongoStore = (options: MongoClientOptions): MongoStore => {
@@ -35,18 +36,28 @@ export const openMongoStore = (options: MongoClientOptions): MongoStore => {
   const openModel = (id: VersionId): ReadModel =>
     createMongoReadModel({ client, timeoutMs, database: nameOf(id) });
   const prepareVersion = (id: VersionId): Promise<void> =>
-    asked(() => prepareMongoReadModel(client, nameOf(id)));
+    asked(() =>
+      id.view === 'search'
+        ? prepareMongoSearch(client, nameOf(id))
+        : prepareMongoReadModel(client, nameOf(id)),
+    );
   const first: VersionId = { view: 'core', version: 1 };
   return {
     readModel: openModel(first),
     prepare: () => prepareVersion(first),
-    views,
+    views: viewNames,
     catalog: createMongoCatalog({ client, connected, timeoutMs }),
     open: (id) => {
+      if (id.view === 'search') {
+        const search = createMongoSearchModel({ client, timeoutMs, database: nameOf(id) });
+        return { target: search, search };
+      }
       const core = openModel(id);
       return { target: core, core };
     },
     prepareVersion,
+    // Plans are tried, not estimated.
+    analyzeVersion: async () => {},
     dropVersion: (id) =>
       asked(async () => {
         await client.db(nameOf(id)).dropDatabase();

@@ -4,11 +4,13 @@ import type { Logger } from '@chat/platform/log';
 import type { Metrics } from '@chat/platform/metrics';
 import { migrate } from '@chat/platform/postgres/migrate';
 import { createPool } from '@chat/platform/postgres/pool';
-import type { ViewName } from '../catalog/catalog.ts';
+import { viewNames } from '../catalog/catalog.ts';
 import { createPostgresCatalog } from '../catalog/postgres-catalog.ts';
 import { type ViewStore, versionNames } from '../catalog/view-store.ts';
 import { readModelMigrations } from './migrations.ts';
 import { createPostgresReadModel } from './postgres-read-model.ts';
+import { createPostgresSearchModel } from '../search/postgres/postgres-search.ts';
+import { searchMigrations } from '../search/postgres/search-schema.ts';
 import { READ_SCHEMA } from './schema.ts';
 
 export type PostgresStoreOptions = {
@@ -22,22 +24,34 @@ export type PostgresStoreOptions = {
 
 export type PostgresStore = ViewStore & { close(): Promise<void> };
 
-const views: readonly ViewName[] = ['core'];
 const { nameOf, parse } = versionNames(READ_SCHEMA);
 
 export const openPostgresStore = (options: PostgresStoreOptions): PostgresStore => {
   const { url, maxCount: max, name, timeoutMs: statementTimeoutMs, metrics, log } = options;
   const pool = createPool({ url, max, name, statementTimeoutMs, metrics, log });
   return {
-    views,
+    views: viewNames,
     catalog: createPostgresCatalog({ pool, url, log }),
     open: (id) => {
+      if (id.view === 'search') {
+        const search = createPostgresSearchModel({ pool, schema: nameOf(id) });
+        return { target: search, search };
+      }
       const core = createPostgresReadModel({ pool, schema: nameOf(id) });
       return { target: core, core };
     },
     prepareVersion: async (id) => {
       const schema = nameOf(id);
-      await migrate({ url, migrations: readModelMigrations(schema), schema, log });
+      const migrations = id.view === 'search' ? searchMigrations(schema) : readModelMigrations(schema);
+      await migrate({ url, migrations, schema, log });
+    },
+    // Tables that were never analyzed are planned for as if they were almost empty.
+    analyzeVersion: async (id) => {
+      const { rows } = await pool.query<{ name: string }>(
+        `SELECT relname AS name FROM pg_stat_user_tables WHERE schemaname = $1`,
+        [nameOf(id)],
+      );
+      for (const { name: table } of rows) await pool.query(`ANALYZE ${nameOf(id)}.${table}`);
     },
     dropVersion: async (id) => {
       await pool.query(`DROP SCHEMA IF EXISTS ${nameOf(id)} CASCADE`);
