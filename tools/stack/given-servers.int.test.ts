@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { freePort } from '@chat/testkit/servers/ports';
 import { testNats } from '@chat/testkit/servers/servers';
-import { checkGivenNats, givenNatsCredentials } from './given-servers.ts';
+import { checkGivenMongo, checkGivenNats, givenNatsCredentials } from './given-servers.ts';
 
 let server: Server | undefined;
 afterEach(() => server?.close());
@@ -45,5 +45,14 @@ describe('a NATS server that was given by NATS_URL', () => {
     expect(() => givenNatsCredentials({ NATS_API_PASSWORD: 'x' })).toThrow(
       'NATS_GATEWAY_PASSWORD, NATS_WRITER_PASSWORD, NATS_PROJECTOR_PASSWORD',
     );
+  });
+});
+
+describe('a MongoDB that was given by MONGODB_URL', () => {
+  it('and does not answer is refused with what to do, and without its password', async () => {
+    const url = `mongodb://me:geheim@127.0.0.1:${await freePort()}/?replicaSet=rs0`;
+    const refused = checkGivenMongo(url, 300);
+    await expect(refused).rejects.toThrow(/No MongoDB answers at mongodb:\/\/me@127.*unset MONGODB_URL/);
+    await expect(refused).rejects.not.toThrow(/geheim/);
   });
 });

@@ -1,9 +1,12 @@
-/** Checks of servers that were given by DATABASE_URL and NATS_URL: each answer is fine, or one sentence. */
+/** Checks of servers that were given by DATABASE_URL, NATS_URL and MONGODB_URL: each answer is fine, or one sentence. */
 
 import { connect } from 'node:net';
+import { MONGO_MAJOR_MIN } from '@chat/testkit/servers/mongo-binary';
+import { mongoFacts } from '@chat/testkit/servers/mongo-facts';
 import { isNatsNewEnough, parseNatsVersion } from '@chat/testkit/servers/nats-binary';
 import { type NatsCredentialsByRole, natsRoles } from '@chat/testkit/servers/nats-server';
 import { Hint } from './hint.ts';
+import { withoutPassword } from './report.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
 
@@ -52,4 +55,18 @@ export const givenNatsCredentials = (env: NodeJS.ProcessEnv): NatsCredentialsByR
     );
   const entries = natsRoles.map((role) => [role, { user: role, password: env[nameOf(role)] ?? '' }]);
   return Object.fromEntries(entries) as NatsCredentialsByRole;
+};
+
+export const checkGivenMongo = async (url: string, answerTimeoutMs = ANSWER_TIMEOUT_MS): Promise<void> => {
+  const at = withoutPassword(url);
+  const { version, hasTransactions } = await mongoFacts(url, answerTimeoutMs).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Hint(`No MongoDB answers at ${at} (${reason}): start it, or unset MONGODB_URL.`);
+  });
+  if (Number(version.split('.')[0]) < MONGO_MAJOR_MIN)
+    throw new Hint(`The MongoDB at ${at} is version ${version}: ${MONGO_MAJOR_MIN} or newer is needed.`);
+  if (!hasTransactions)
+    throw new Hint(
+      `The MongoDB at ${at} is no replica set, which transactions need: start it with --replSet (one member will do).`,
+    );
 };

@@ -1,8 +1,8 @@
 /**
  * The local stack: servers and apps as processes of their own, as in production, supervised by this one.
  *
- * Start order: PostgreSQL, NATS, migrations, then the apps (they wait for each other's streams by themselves).
- * Stop order: gateways (their clients are told where to go), api, writer, projector, NATS, PostgreSQL. A stop may
+ * Start order: PostgreSQL, NATS, MongoDB (if it holds the read model), migrations, then the apps (they wait for each other's streams by themselves).
+ * Stop order: gateways (their clients are told where to go), api, writer, projector, MongoDB, NATS, PostgreSQL. A stop may
  * come in the middle of a start: what is up by then is stopped, what comes up later is stopped by its own start.
  */
 
@@ -25,18 +25,16 @@ import {
   type Supervised,
   type SupervisorEvent,
 } from '@chat/testkit/processes/supervisor';
-import { startNats } from '@chat/testkit/servers/nats-server';
-import { startPostgres } from '@chat/testkit/servers/postgres-server';
 import type { Steps } from '../lib/steps.mjs';
 import { demoTeam } from './demo-team.ts';
-import { checkGivenNats, givenNatsCredentials } from './given-servers.ts';
 import { Hint } from './hint.ts';
-import { loadSecrets, localPaths, type Secrets, writeJson } from './local-state.ts';
+import { startBroker, startDatabase, startReadStore } from './local-servers.ts';
+import { loadSecrets, localPaths, writeJson } from './local-state.ts';
 import { createLogFile } from './log-file.ts';
 import type { StartOptions } from './options.ts';
 import type { PortPlan } from './port-plan.ts';
 import type { ProcessRecords } from './process-records.ts';
-import type { StackSummary } from './report.ts';
+import { type StackSummary, withoutPassword } from './report.ts';
 
 export type LocalStackDeps = {
   readonly options: StartOptions;
@@ -50,12 +48,14 @@ export type LocalStack = {
   readonly stop: () => Promise<void>;
 };
 
-const FREE_MIN_BYTES = 200 * 2 ** 20;
+/** mongod makes 200 MB of journal in advance, and may have to be fetched. */
+const FREE_MIN_MIB = { postgres: 200, mongodb: 600 } as const;
 const PARTITION_COUNT = 4;
 /** A person waits for Ctrl-C; production gives its clients 30 s. */
 const DRAIN_GRACE_MS = 2_000;
 const APP_STOP_GRACE_MS = 10_000;
-const stopOrder = ['gateway-1', 'gateway-2', 'api-1', 'writer-1', 'projector-1', 'nats', 'postgres'];
+const servers = ['mongod', 'nats', 'postgres'];
+const stopOrder = ['gateway-1', 'gateway-2', 'api-1', 'writer-1', 'projector-1', ...servers];
 
 export const createLocalStack = ({ options, ports, steps, records }: LocalStackDeps): LocalStack => {
   const units = new Map<string, Supervised>();
@@ -79,6 +79,9 @@ export const createLocalStack = ({ options, ports, steps, records }: LocalStackD
           `${event.name} has died; it is started again in ${event.restartInMs / 1000} s (its log: ${log})`,
         );
         break;
+      case 'unhealthy':
+        steps.say(`${event.name} says that only a restart helps it; it gets one (its log: ${log})`);
+        break;
       case 'restarted':
         steps.say(`${event.name} runs again (pid ${event.pid})`);
         writeStackFile();
@@ -100,46 +103,6 @@ export const createLocalStack = ({ options, ports, steps, records }: LocalStackD
     onLine: createLogFile(logOf(name)).write,
     onPid: (pid: number): void => records.put(name, pid),
   });
-
-  const startDatabase = async (): Promise<string> => {
-    if (options.databaseUrl) {
-      steps.say(`  PostgreSQL: the one of DATABASE_URL`);
-      return options.databaseUrl;
-    }
-    return steps.step(`start PostgreSQL on port ${ports.postgres}`, async () => {
-      const { postgresData } = localPaths;
-      const server = await startPostgres({
-        dataDir: postgresData,
-        port: ports.postgres,
-        ...hooks('postgres'),
-      });
-      await add('postgres', server);
-      return server.createDatabase('chat').catch((error: unknown) => {
-        if ((error as { code?: string }).code !== '42P04') throw error; // it is there
-        return server.url.replace(/\/postgres$/, '/chat');
-      });
-    });
-  };
-
-  const startBroker = async (secrets: Secrets): Promise<Pick<StackFacts, 'natsUrl' | 'natsCredentials'>> => {
-    if (options.natsUrl) {
-      steps.say('  NATS: the one of NATS_URL');
-      const natsCredentials = givenNatsCredentials(process.env);
-      await checkGivenNats(options.natsUrl);
-      return { natsUrl: options.natsUrl, natsCredentials };
-    }
-    return steps.step(`start NATS on port ${ports.nats}`, async (tell) => {
-      const server = await startNats({
-        dataDir: localPaths.natsData,
-        port: ports.nats,
-        credentials: secrets.nats,
-        say: tell,
-        ...hooks('nats'),
-      });
-      await add('nats', server);
-      return { natsUrl: server.url, natsCredentials: server.credentials };
-    });
-  };
 
   const startApps = async (facts: StackFacts): Promise<void> => {
     const plan: readonly (readonly [AppName, string, number, number, number | undefined])[] = [
@@ -170,13 +133,15 @@ export const createLocalStack = ({ options, ports, steps, records }: LocalStackD
 
   const start = async (): Promise<StackSummary> => {
     const { bavail, bsize } = statfsSync(localPaths.folder);
-    if (bavail * bsize < FREE_MIN_BYTES)
-      throw new Hint(
-        `Only ${Math.floor((bavail * bsize) / 2 ** 20)} MB of disk are free: 200 MB are needed.`,
-      );
+    const freeMiB = Math.floor((bavail * bsize) / 2 ** 20);
+    const neededMiB = FREE_MIN_MIB[options.readStore];
+    if (freeMiB < neededMiB)
+      throw new Hint(`Only ${freeMiB} MB of disk are free: ${neededMiB} MB are needed.`);
     const secrets = loadSecrets();
-    const databaseUrl = await startDatabase();
-    const broker = await startBroker(secrets);
+    const deps = { options, ports, steps, hooks, add };
+    const databaseUrl = await startDatabase(deps);
+    const broker = await startBroker(deps, secrets);
+    const mongodbUrl = await startReadStore(deps);
     const issuer = await createDevIssuer({
       keyFile: localPaths.devKey,
       jwksFile: localPaths.devJwks,
@@ -194,6 +159,7 @@ export const createLocalStack = ({ options, ports, steps, records }: LocalStackD
       ...broker,
       partitionCount: PARTITION_COUNT,
       databaseUrl,
+      ...(mongodbUrl === undefined ? {} : { mongodbUrl }),
       devJwksFile: localPaths.devJwks,
       devKeyFile: localPaths.devKey,
       teamIdSecret: secrets.teamIdSecret,
@@ -214,6 +180,7 @@ export const createLocalStack = ({ options, ports, steps, records }: LocalStackD
       natsOps: password ? broker.natsUrl.replace('nats://', `nats://${user}:${password}@`) : undefined,
       metrics: ports.metrics.map((port) => `http://127.0.0.1:${port}/metrics`),
       postgres: databaseUrl,
+      mongodb: mongodbUrl === undefined ? undefined : withoutPassword(mongodbUrl),
       teamId: team.teamId,
       partitions: PARTITION_COUNT,
       logs: localPaths.logs,

@@ -14,6 +14,7 @@ export const localPaths = {
   logs: at('logs'),
   natsData: at('nats'),
   postgresData: at('postgres', 'data'),
+  mongodbData: at('mongodb'),
   secrets: at('secrets.json'),
   ports: at('ports.json'),
   stack: at('stack.json'),
@@ -59,8 +60,8 @@ export const makeFolders = (): void => {
 
 /** Removes data and keys; keeps the lock and the logs. */
 export const removeLocalData = (postgresDataDir: string): void => {
-  const { natsData, postgresData, secrets, ports, stack, devKey, devJwks } = localPaths;
+  const { natsData, postgresData, mongodbData, secrets, ports, stack, devKey, devJwks } = localPaths;
   const postgres = [postgresDataDir, `${postgresDataDir}.password`, join(postgresData, '..')];
-  for (const path of [natsData, secrets, ports, stack, devKey, devJwks, ...postgres])
+  for (const path of [natsData, mongodbData, secrets, ports, stack, devKey, devJwks, ...postgres])
     if (existsSync(path)) rmSync(path, { recursive: true, force: true });
 };

@@ -85,6 +85,7 @@ const start = async (options: StartOptions): Promise<StackSummary> => {
   if (options.isReset) {
     await steps.step('forget all data (--reset)', reset);
     if (options.databaseUrl) steps.say('  the database of DATABASE_URL is not touched by --reset');
+    if (options.mongodbUrl) steps.say('  the MongoDB of MONGODB_URL is not touched by --reset');
     makeFolders();
   }
   if (process.getuid?.() === 0) steps.say('  running as root: PostgreSQL runs as the user postgres');

@@ -5,7 +5,14 @@ describe('the options of npm start', () => {
   it('without any, start embedded servers on ports of their own choice', () => {
     expect(parseOptions([], {})).toEqual({
       kind: 'start',
-      options: { isReset: false, portsFrom: undefined, databaseUrl: undefined, natsUrl: undefined },
+      options: {
+        isReset: false,
+        portsFrom: undefined,
+        databaseUrl: undefined,
+        natsUrl: undefined,
+        readStore: 'postgres',
+        mongodbUrl: undefined,
+      },
     });
   });
 
@@ -16,7 +23,23 @@ describe('the options of npm start', () => {
     });
     expect(parsed).toEqual({
       kind: 'start',
-      options: { isReset: true, portsFrom: 9000, databaseUrl: 'postgres://x', natsUrl: undefined },
+      options: {
+        isReset: true,
+        portsFrom: 9000,
+        databaseUrl: 'postgres://x',
+        natsUrl: undefined,
+        readStore: 'postgres',
+        mongodbUrl: undefined,
+      },
+    });
+  });
+
+  it('take the store of the read model, and refuse an unknown one with a sentence', () => {
+    const parsed = parseOptions(['--read-store', 'mongodb'], { MONGODB_URL: 'mongodb://x' });
+    expect(parsed).toMatchObject({ options: { readStore: 'mongodb', mongodbUrl: 'mongodb://x' } });
+    expect(parseOptions(['--read-store', 'redis'], {})).toEqual({
+      kind: 'refused',
+      reason: '--read-store must be postgres or mongodb, not "redis".',
     });
   });
 

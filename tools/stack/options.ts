@@ -8,6 +8,10 @@ export type StartOptions = {
   readonly portsFrom: number | undefined;
   readonly databaseUrl: string | undefined;
   readonly natsUrl: string | undefined;
+  /** Where the read model is kept. */
+  readonly readStore: 'postgres' | 'mongodb';
+  /** A given MongoDB, for `readStore: 'mongodb'`. */
+  readonly mongodbUrl: string | undefined;
 };
 
 export type ParsedOptions =
@@ -15,26 +19,33 @@ export type ParsedOptions =
   | { readonly kind: 'help' }
   | { readonly kind: 'refused'; readonly reason: string };
 
-export const PORT_BLOCK_COUNT = 15;
+export const PORT_BLOCK_COUNT = 16;
+const readStores = ['postgres', 'mongodb'] as const;
 
 export const usage = `npm start [-- options]
 
   --reset           forget all data and start anew
   --ports-from N    use the ports N to N+${PORT_BLOCK_COUNT - 1} (default: 8080 and up, or the next free block)
+  --read-store S    postgres (default) or mongodb: where the read model is; another one is filled from the log
 
-Environment: DATABASE_URL and NATS_URL use running servers instead of embedded ones. NATS_URL also needs
-NATS_GATEWAY_PASSWORD, NATS_WRITER_PASSWORD, NATS_PROJECTOR_PASSWORD and NATS_API_PASSWORD
-(the accounts of deploy/nats/accounts.conf).`;
+Environment: DATABASE_URL, NATS_URL and MONGODB_URL (a replica set, for --read-store mongodb) use running servers
+instead of embedded ones. NATS_URL also needs NATS_GATEWAY_PASSWORD, NATS_WRITER_PASSWORD,
+NATS_PROJECTOR_PASSWORD and NATS_API_PASSWORD (the accounts of deploy/nats/accounts.conf).`;
 
 export const parseOptions = (
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): ParsedOptions => {
-  let values: { reset?: boolean; help?: boolean; 'ports-from'?: string };
+  let values: { reset?: boolean; help?: boolean; 'ports-from'?: string; 'read-store'?: string };
   try {
     ({ values } = parseArgs({
       args: [...args],
-      options: { reset: { type: 'boolean' }, help: { type: 'boolean' }, 'ports-from': { type: 'string' } },
+      options: {
+        reset: { type: 'boolean' },
+        help: { type: 'boolean' },
+        'ports-from': { type: 'string' },
+        'read-store': { type: 'string' },
+      },
     }));
   } catch (error) {
     return {
@@ -48,6 +59,12 @@ export const parseOptions = (
   const last = 65_535 - PORT_BLOCK_COUNT + 1;
   if (portsFrom !== undefined && !(Number.isInteger(portsFrom) && portsFrom >= 1024 && portsFrom <= last))
     return { kind: 'refused', reason: `--ports-from must be a number from 1024 to ${last}, not "${text}".` };
+  const readStore = readStores.find((name) => name === (values['read-store'] ?? 'postgres'));
+  if (readStore === undefined)
+    return {
+      kind: 'refused',
+      reason: `--read-store must be ${readStores.join(' or ')}, not "${values['read-store']}".`,
+    };
   return {
     kind: 'start',
     options: {
@@ -55,6 +72,8 @@ export const parseOptions = (
       portsFrom,
       databaseUrl: env.DATABASE_URL || undefined,
       natsUrl: env.NATS_URL || undefined,
+      readStore,
+      mongodbUrl: env.MONGODB_URL || undefined,
     },
   };
 };

@@ -17,6 +17,7 @@ export type PortPlan = {
   readonly postgres: number;
   /** gateway-1, gateway-2, writer, projector, api */
   readonly health: readonly [number, number, number, number, number];
+  readonly mongodb: number;
   /** The same five. */
   readonly metrics: readonly [number, number, number, number, number];
 };
@@ -29,6 +30,7 @@ export const portPlanFrom = (from: number): PortPlan => ({
   postgres: from + 4,
   health: [from + 5, from + 6, from + 7, from + 8, from + 9],
   metrics: [from + 10, from + 11, from + 12, from + 13, from + 14],
+  mongodb: from + 15,
 });
 
 const firstTaken = async (from: number): Promise<number | undefined> => {

@@ -65,12 +65,13 @@ const signalQuietly = (pid: number, signal: NodeJS.Signals): void => {
   }
 };
 
+const servers: readonly string[] = ['nats', 'postgres', 'mongod'];
+
 /** PostgreSQL shuts down fast on SIGINT; apps and NATS are built to be killed. A stopped one is woken first. */
 const endRecorded = async (record: ProcessRecord): Promise<void> => {
   signalQuietly(record.pid, 'SIGCONT');
   signalQuietly(record.pid, record.name === 'postgres' ? 'SIGINT' : 'SIGTERM');
-  const isApp = record.name !== 'postgres' && record.name !== 'nats';
-  if (isApp) signalQuietly(record.pid, 'SIGKILL');
+  if (!servers.includes(record.name)) signalQuietly(record.pid, 'SIGKILL');
   const deadline = Date.now() + END_GRACE_MS;
   while (isRecordAlive(record)) {
     if (Date.now() > deadline) signalQuietly(record.pid, 'SIGKILL');
@@ -82,7 +83,7 @@ const endRecorded = async (record: ProcessRecord): Promise<void> => {
 export const endLeftovers = async (): Promise<readonly string[]> => {
   const alive = (readJson<readonly ProcessRecord[]>(localPaths.processes) ?? []).filter(isRecordAlive);
   // Apps before the servers they talk to.
-  const rank = ({ name }: ProcessRecord): number => (name === 'nats' || name === 'postgres' ? 1 : 0);
+  const rank = ({ name }: ProcessRecord): number => (servers.includes(name) ? 1 : 0);
   for (const record of alive.toSorted((a, b) => rank(a) - rank(b))) await endRecorded(record);
   rmSync(localPaths.processes, { force: true });
   return alive.map(({ name }) => name);

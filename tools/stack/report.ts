@@ -12,6 +12,8 @@ export type StackSummary = {
   /** With the operator's password: for the `nats` command line. */
   readonly natsOps: string | undefined;
   readonly postgres: string;
+  /** Without password; undefined: the read model is in PostgreSQL. */
+  readonly mongodb: string | undefined;
   /** gateway-1, gateway-2, writer, projector, api */
   readonly metrics: readonly string[];
   readonly teamId: string;
@@ -21,7 +23,7 @@ export type StackSummary = {
   readonly pids: Readonly<Record<string, number>>;
 };
 
-const withoutPassword = (url: string): string => url.replace(/:\/\/([^:/@]+):[^@]*@/, '://$1@');
+export const withoutPassword = (url: string): string => url.replace(/:\/\/([^:/@]+):[^@]*@/, '://$1@');
 
 const natsHint = `    3. Look into the log: nats --server "$(node -p "require('./.local/stack.json').natsOps")" stream ls`;
 
@@ -32,6 +34,7 @@ export const reportLines = (stack: StackSummary): readonly string[] => [
   `  Gateways     ${stack.gateways.join('   ')}`,
   `  NATS         ${stack.nats}`,
   `  PostgreSQL   ${withoutPassword(stack.postgres)}`,
+  ...(stack.mongodb ? [`  MongoDB      ${stack.mongodb}   (the read model)`] : []),
   `  Metrics      ${stack.metrics.map((url) => url.replace(/^http:\/\/|\/metrics$/g, '')).join('   ')}   each at /metrics`,
   `  Logs         ${relative(repositoryRoot, stack.logs)}/   (addresses and pids: .local/stack.json)`,
   '',
