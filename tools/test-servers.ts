@@ -1,5 +1,6 @@
 /** Makes sure that the servers the tests start can be had, before any test: one clear sentence instead of many failures. */
 
+import { findMongod } from '@chat/testkit/servers/mongo-binary';
 import { findNatsServer } from '@chat/testkit/servers/nats-binary';
 import { findPostgres } from '@chat/testkit/servers/postgres-binaries';
 import { findPrometheusTools } from '@chat/testkit/servers/prometheus-tools';
@@ -9,7 +10,8 @@ const steps = createSteps();
 try {
   const nats = await steps.step('find nats-server (2.14 or newer)', findNatsServer);
   const { postgres } = await steps.step('find PostgreSQL', findPostgres);
-  steps.say(`  nats-server: ${nats}\n  PostgreSQL: ${postgres}`);
+  const mongod = await steps.step('find mongod (6 or newer)', findMongod);
+  steps.say(`  nats-server: ${nats}\n  PostgreSQL: ${postgres}\n  mongod: ${mongod}`);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

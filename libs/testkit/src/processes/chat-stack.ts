@@ -1,6 +1,6 @@
 /**
- * A whole system for one test file or benchmark: own NATS, own PostgreSQL (and MongoDB, if that holds the read model), every app as its own process, on free
- * ports and in a folder of its own; nothing is left of it when it is disposed of.
+ * A whole system for one test file or benchmark: own NATS, own PostgreSQL (and MongoDB, if that holds the read model),
+ * every app as its own process, on free ports and in a folder of its own; nothing is left of it when it is disposed of.
  *
  * Start order: servers, migrations, writer and projector (they make the streams), then api and gateways. Stop order:
  * gateways (their clients are told), api, writers, projectors, then the servers.
@@ -72,7 +72,10 @@ export type ChatStack = {
   /** Of a stack started with `readStore: 'mongodb'`. */
   readonly mongo?: StackMongo;
   readonly partitions: number;
-  /** `nats` (`nats-1` to `nats-3` of a cluster), `postgres`, `mongod` (`mongod-1` to `mongod-3` of a set), `gateway-1`, `gateway-2`, `writer-1`, `projector-1`, `api-1`, … */
+  /**
+   * `nats` (`nats-1` to `nats-3` of a cluster), `postgres`, `mongod` (`mongod-1` to `mongod-3` of a set), `gateway-1`,
+   * `gateway-2`, `writer-1`, `projector-1`, `api-1`, …
+   */
   readonly names: readonly string[];
   readonly pid: (name: string) => number;
   readonly isRunning: (name: string) => boolean;

@@ -1,4 +1,7 @@
-/** The servers under a stack: NATS as one or as a cluster, PostgreSQL alone or with a standby, MongoDB where the read model is. */
+/**
+ * The servers under a stack: NATS as one or as a cluster, PostgreSQL alone or with a standby, and MongoDB (one or a set)
+ * where that holds the read model.
+ */
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
