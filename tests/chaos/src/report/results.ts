@@ -26,6 +26,8 @@ export type RecordedRound = {
   /** By name. */
   readonly violations: Readonly<Record<string, number>>;
   readonly reasons: readonly string[];
+  /** What was found and what became of it; written by a person into `results.jsonl`. */
+  readonly note?: string;
   /** One for each fault; null: never. */
   readonly recoveriesMs: readonly (number | null)[];
 };
@@ -90,12 +92,12 @@ const notPassed = (rounds: readonly RecordedRound[]): readonly string[] => {
   return [
     '## Rounds that did not pass',
     '',
-    row(['when', 'commit', 'nemesis', 'seed', 'verdict', 'why']),
-    row(['---', '---', '---', '---', '---', '---']),
-    ...bad.map(({ at, commit, nemesis, seed, verdict, reasons, violations }) => {
+    row(['when', 'commit', 'nemesis', 'seed', 'verdict', 'why', 'what became of it']),
+    row(['---', '---', '---', '---', '---', '---', '---']),
+    ...bad.map(({ at, commit, nemesis, seed, verdict, reasons, violations, note = 'open' }) => {
       const names = Object.entries(violations).map(([name, count]) => `${name} × ${count}`);
       const why = [...names, ...reasons].join('; ').replaceAll('|', '/').replaceAll('\n', ' ').slice(0, 300);
-      return row([`${at.slice(0, 16)}Z`, commit, nemesis, String(seed), verdict, why]);
+      return row([`${at.slice(0, 16)}Z`, commit, nemesis, String(seed), verdict, why, note]);
     }),
     '',
   ];
