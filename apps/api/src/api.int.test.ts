@@ -265,6 +265,7 @@ describe('what a browser and an operator find', () => {
       '/api/v1/client-config',
       '/api/v1/commands',
       '/api/v1/messages',
+      '/api/v1/search',
       '/api/v1/teams',
       '/dev/token',
     ]);

@@ -14,6 +14,7 @@ import { createWindowedPublisher } from '@chat/platform/nats/publisher';
 import { type Service, onceAsync } from '@chat/platform/service';
 import type { Tracer } from '@chat/platform/tracing';
 import type { ReadModel } from '@chat/read-model/port';
+import type { SearchModel } from '@chat/read-model/search/port';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { fastify } from 'fastify';
 import { authenticate, registerTokens } from './auth/authenticate.ts';
@@ -36,6 +37,7 @@ import { createTeamParser } from './http/team-parser.ts';
 import { refuse } from './http/refusals.ts';
 import { validateWithTypeBox } from './http/validation.ts';
 import { type Limits, createLimits } from './limits/limits.ts';
+import { searchRoute } from './search/search-route.ts';
 import { pageRoutes, securityHeaders } from './web/page-routes.ts';
 
 export const API_INBOX_PREFIX = '_INBOX_api';
@@ -49,6 +51,7 @@ export type ApiDeps = {
   readonly config: ApiConfig;
   readonly nats: NatsHandle;
   readonly readModel: ReadModel;
+  readonly search: SearchModel;
   readonly verifier: TokenVerifier;
   /** Given in development and test only. */
   readonly devIssuer?: DevIssuer | undefined;
@@ -127,7 +130,7 @@ type Parts = {
 };
 
 const buildApp = async (deps: ApiDeps, { publisher, checks, limits, isDraining }: Parts): Promise<App> => {
-  const { config, nats, readModel, verifier, devIssuer, clock = systemClock, log } = deps;
+  const { config, nats, readModel, search, verifier, devIssuer, clock = systemClock, log } = deps;
   const app = fastify({
     logger: false,
     bodyLimit: BODY_MAX_BYTES,
@@ -172,7 +175,9 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, limits, isDraining }
     log,
     tracer: deps.tracer,
   });
-  const position = createReadPosition({ readModel, epochs, maxWaitMs: config.MIN_SEQ_WAIT_MS, log });
+  const waits = { epochs, maxWaitMs: config.MIN_SEQ_WAIT_MS, log };
+  const position = createReadPosition({ readModel, ...waits });
+  const searchPosition = createReadPosition({ readModel: search, ...waits });
   const makeTeamId = createTeamIdMaker(config.TEAM_ID_SECRET, config.PARTITIONS);
   await registerTokens(app, verifier);
   await app.register(async (scope) => {
@@ -184,6 +189,7 @@ const buildApp = async (deps: ApiDeps, { publisher, checks, limits, isDraining }
     authenticated.addHook('onRequest', limits.limitRequests);
     commandRoutes(authenticated, { entry, epochs, makeTeamId, parseTeam, messageGate: limits.messageGate });
     readRoutes(authenticated, { readModel, position, parseTeam });
+    searchRoute(authenticated, { readModel, search, position, searchPosition, parseTeam });
   });
   await openApiRoutes(app);
   refuseOtherMethods(app, new Map(known));

@@ -46,6 +46,13 @@ const main = async (): Promise<void> => {
     intervalMs: CATALOG_INTERVAL_MS,
     log,
   });
+  const search = followLive({
+    store,
+    view: 'search',
+    portOf: (open) => open.search,
+    intervalMs: CATALOG_INTERVAL_MS,
+    log,
+  });
   const abort = new AbortController();
   let nats: NatsHandle | undefined;
   let api: Api | undefined;
@@ -83,13 +90,14 @@ const main = async (): Promise<void> => {
         config,
         nats,
         readModel: core.port,
+        search: search.port,
         verifier: createTokenVerifier({ issuers: issuersOf(config) }),
         devIssuer,
         metrics,
         log,
         tracer: tracing.tracer,
       });
-      await core.start();
+      await Promise.all([core.start(), search.start()]);
       await api.start();
     },
     drain: async (deadlineMs) => api?.drain?.(deadlineMs),
@@ -97,7 +105,7 @@ const main = async (): Promise<void> => {
       abort.abort();
       await api?.stop();
       await nats?.close();
-      await core.stop();
+      await Promise.all([core.stop(), search.stop()]);
       await store.close();
       await tracing.stop();
     },

@@ -6,6 +6,7 @@ import { createLogger } from '@chat/platform/log';
 import { type NatsHandle, connectNats } from '@chat/platform/nats/connect';
 import type { ReadModel } from '@chat/read-model/port';
 import { createPostgresReadModel } from '@chat/read-model/postgres/postgres-read-model';
+import { createPostgresSearchModel } from '@chat/read-model/search/postgres/postgres-search';
 import { createMetrics } from '@chat/platform/metrics';
 import { createPool } from '@chat/platform/postgres/pool';
 import type { NatsServer } from '@chat/testkit/servers/nats-server';
@@ -61,7 +62,8 @@ beforeAll(async () => {
       { issuer: 'https://id.example', audience: config.JWT_AUDIENCE, jwks: join(folder, 'jwks.json') },
     ],
   });
-  api = createApi({ config, nats: handle, readModel, verifier, metrics: createMetrics(), log });
+  const search = createPostgresSearchModel({ pool, schema: 'chat_search_v1' });
+  api = createApi({ config, nats: handle, readModel, search, verifier, metrics: createMetrics(), log });
   await api.start();
   url = `http://127.0.0.1:${api.port()}`;
 });
