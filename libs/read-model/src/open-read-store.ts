@@ -64,6 +64,8 @@ export const openReadStore = (options: ReadStoreOptions): ReadStore => {
       swap: (entry) => run(() => store.catalog.swap(entry)),
     },
     open: openedOnce((id) => guardedVersion(store.open(id), run)),
+    // By an operator, one at a time, and long: not counted among the questions.
+    openDrift: (id) => store.openDrift(id),
     prepareVersion: (id) => store.prepareVersion(id),
     analyzeVersion: (id) => store.analyzeVersion(id),
     dropVersion: (id) => store.dropVersion(id),

@@ -1,5 +1,6 @@
 /** The views of one read store: their catalogue, and each version by its number. Names say view and version. */
 
+import type { DriftStore } from '../drift/port.ts';
 import type { ProjectionTarget, ReadModel } from '../port.ts';
 import type { SearchModel } from '../search/port.ts';
 import type { CatalogStore, ViewName } from './catalog.ts';
@@ -21,6 +22,8 @@ export type ViewStore = {
   readonly views: readonly ViewName[];
   /** Makes no connection and asks nothing; the same object every time. */
   open(id: VersionId): OpenVersion;
+  /** Of a version of `core`: what compares it with the log and puts it right. */
+  openDrift(id: VersionId): DriftStore;
   /** Tables, collections and indexes of the version that are missing. Throws on trouble of the store; may be run again. */
   prepareVersion(id: VersionId): Promise<void>;
   /** Before it is read for the first time: what the store plans its questions by is gathered. */

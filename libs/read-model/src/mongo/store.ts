@@ -3,6 +3,7 @@
 import { createMongoCatalog } from '../catalog/mongo-catalog.ts';
 import { viewNames } from '../catalog/catalog.ts';
 import { type VersionId, type ViewStore, versionNames } from '../catalog/view-store.ts';
+import { createMongoDriftStore } from '../drift/mongo.ts';
 import type { ReadModel } from '../port.ts';
 import { createMongoSearchModel } from '../search/mongo/mongo-search.ts';
 import { prepareMongoSearch } from '../search/mongo/search-collections.ts';
@@ -55,6 +56,7 @@ export const openMongoStore = (options: MongoClientOptions): MongoStore => {
       const core = openModel(id);
       return { target: core, core };
     },
+    openDrift: (id) => createMongoDriftStore({ client, timeoutMs, database: nameOf(id) }, asked),
     prepareVersion,
     // Plans are tried, not estimated.
     analyzeVersion: async () => {},

@@ -5,7 +5,7 @@
  * set back, another epoch): then `applyBatch` finds out why. Like there, the commit does not wait for the disk.
  *
  * The heads of channels are a function of the log: those after event n, kept from the last batch, are the store's as
- * long as its checkpoint is n. The statement checks just that.
+ * long as its checkpoint is n and of the same `turn` (a repair of the store raises it). The statement checks just that.
  */
 
 import { type ChannelHead, type ChannelKey, type Changes, channelKeyOf } from '../fold.ts';
@@ -16,19 +16,23 @@ import type { EventBatch } from '../port.ts';
 /** Channels remembered for a partition; when full all are forgotten, and read again as they are needed. */
 const HEADS_MAX_COUNT = 10_000;
 
-/** Heads of one partition's channels as of a checkpoint. */
+type Found = {
+  readonly heads: ChannelHead[];
+  readonly missing: readonly ChannelKey[];
+  /** Of what is known; undefined: nothing is known as of this checkpoint. */
+  readonly turn: number | undefined;
+};
+
+/** Heads of one partition's channels as of a checkpoint and its turn. */
 export class KnownHeads {
   #epoch = '';
   #seq = -1;
+  #turn = -1;
   readonly #byChannel = new Map<string, ChannelHead>();
 
   /** Those known as of (epoch, seq), and the keys of the others. */
-  find(
-    epoch: string,
-    seq: number,
-    keys: readonly ChannelKey[],
-  ): { readonly heads: ChannelHead[]; readonly missing: readonly ChannelKey[] } {
-    if (epoch !== this.#epoch || seq !== this.#seq) return { heads: [], missing: keys };
+  find(epoch: string, seq: number, keys: readonly ChannelKey[]): Found {
+    if (epoch !== this.#epoch || seq !== this.#seq) return { heads: [], missing: keys, turn: undefined };
     const heads: ChannelHead[] = [];
     const missing: ChannelKey[] = [];
     for (const key of keys) {
@@ -36,14 +40,19 @@ export class KnownHeads {
       if (head) heads.push(head);
       else missing.push(key);
     }
-    return { heads, missing };
+    return { heads, missing, turn: this.#turn };
   }
 
   /** The checkpoint moved from `fromSeq` to `seq`; these are the heads that are known besides those that were not touched. */
-  advance(epoch: string, fromSeq: number, seq: number, heads: Iterable<ChannelHead>): void {
-    if (epoch !== this.#epoch || fromSeq !== this.#seq) this.#byChannel.clear();
+  advance(
+    { epoch, seq, turn }: { readonly epoch: string; readonly seq: number; readonly turn: number },
+    fromSeq: number,
+    heads: Iterable<ChannelHead>,
+  ): void {
+    if (epoch !== this.#epoch || fromSeq !== this.#seq || turn !== this.#turn) this.#byChannel.clear();
     this.#epoch = epoch;
     this.#seq = seq;
+    this.#turn = turn;
     for (const head of heads) {
       if (this.#byChannel.size >= HEADS_MAX_COUNT) this.#byChannel.clear();
       this.#byChannel.set(channelKeyOf(head), head);
@@ -54,8 +63,8 @@ export class KnownHeads {
 const statement = (schema: string): string => `
 WITH moved AS (
   UPDATE ${schema}.checkpoint SET seq = $4, digest = $5, at = clock_timestamp()
-  WHERE p = $1 AND epoch = $2 AND seq = $3
-  RETURNING set_config('synchronous_commit', 'off', true)
+  WHERE p = $1 AND epoch = $2 AND seq = $3 AND ($25::bigint IS NULL OR turn = $25)
+  RETURNING set_config('synchronous_commit', 'off', true), turn
 ), messages AS (
   INSERT INTO ${schema}.message AS t
     (team_id, channel_id, channel_seq, counted_seq, seq, message_id, actor, at, text)
@@ -77,18 +86,22 @@ WITH moved AS (
     AS u (team_id, channel_id, last_channel_seq, counted_seq, seq)
   WHERE t.team_id = u.team_id AND t.channel_id = u.channel_id AND t.head_seq < u.seq
 )
-SELECT 1 FROM moved`;
+SELECT turn::float8 FROM moved`;
 
-/** False: the checkpoint is not where the batch begins; nothing was changed. */
+/**
+ * `turn`: of the checkpoint when the heads were read; undefined: there were none to read. Answers the turn; undefined: the
+ * checkpoint is not where the batch begins, or not of that turn; nothing was changed.
+ */
 export const applyMessages = async (
   client: Client,
   schema: string,
   { partition, epoch, afterSeq, upTo, digest }: EventBatch,
   { messages, readMarks, heads }: Changes,
-): Promise<boolean> => {
+  turn: number | undefined,
+): Promise<number | undefined> => {
   const marks = [...readMarks.values()];
   const tops = [...heads.values()];
-  const { rowCount } = await client.query({
+  const { rows } = await client.query<{ turn: number }>({
     name: `${schema}-apply-messages`,
     text: statement(schema),
     values: [
@@ -116,7 +129,8 @@ export const applyMessages = async (
       plainArray(tops.map((row) => row.lastChannelSeq)),
       plainArray(tops.map((row) => row.countedSeq)),
       plainArray(tops.map((row) => row.seq)),
+      turn,
     ],
   });
-  return rowCount === 1;
+  return rows[0]?.turn;
 };

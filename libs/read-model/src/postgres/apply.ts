@@ -48,13 +48,19 @@ export const createBatchApplier = (pool: pg.Pool, schema: string): BatchApplier 
     const { partition, epoch, afterSeq, upTo, digest, events } = batch;
     let known = knownByPartition.get(partition);
     if (!known) knownByPartition.set(partition, (known = new KnownHeads()));
-    const { heads, missing } = known.find(epoch, afterSeq, headsNeeded(events));
+    const { heads, missing, turn: knownTurn } = known.find(epoch, afterSeq, headsNeeded(events));
     if (events.every(({ event }) => quickTypes.has(event.type))) {
-      heads.push(...(await loadHeads(pool, schema, missing)));
+      const loaded = await loadHeadsAndTurn(pool, schema, partition, missing);
+      heads.push(...loaded.heads);
       const changes = foldQuickly(events, heads);
-      if (changes && (await applyMessages(pool, schema, batch, changes))) {
-        known.advance(epoch, afterSeq, upTo, [...heads, ...changes.heads.values()]);
-        return { kind: 'applied', checkpoint: { epoch, seq: upTo, digest } };
+      // The store was put right between the two readings: the heads are read anew, under the lock.
+      const isMixed = knownTurn !== undefined && loaded.turn !== undefined && knownTurn !== loaded.turn;
+      if (changes && !isMixed) {
+        const turn = await applyMessages(pool, schema, batch, changes, loaded.turn ?? knownTurn);
+        if (turn !== undefined) {
+          known.advance({ epoch, seq: upTo, turn }, afterSeq, [...heads, ...changes.heads.values()]);
+          return { kind: 'applied', checkpoint: { epoch, seq: upTo, digest } };
+        }
       }
     }
     return applyInTransaction(pool, schema, batch);
@@ -127,6 +133,30 @@ export const lockCheckpoint = async (
   return made;
 };
 
+/** In one statement, hence as of one moment. Turn undefined: nothing was to be read, or the partition is new. */
+const loadHeadsAndTurn = async (
+  client: Client,
+  schema: string,
+  partition: number,
+  keys: readonly ChannelKey[],
+): Promise<{ readonly heads: readonly ChannelHead[]; readonly turn: number | undefined }> => {
+  if (keys.length === 0) return { heads: [], turn: undefined };
+  const { rows } = await client.query<ChannelHead & { turn: number; channelId: string | null }>({
+    name: `${schema}-heads-and-turn`,
+    text: `SELECT cp.turn::float8, h.* FROM ${schema}.checkpoint cp LEFT JOIN (${headsSql(schema)}) AS h ON true
+           WHERE cp.p = $3`,
+    values: [keys.map((key) => key.teamId), keys.map((key) => key.channelId), partition],
+  });
+  const heads = rows.flatMap(({ turn: _, ...head }) => (head.channelId === null ? [] : [head]));
+  return { heads, turn: rows[0]?.turn };
+};
+
+const headsSql = (schema: string): string => `
+SELECT c.team_id AS "teamId", c.channel_id AS "channelId", c.last_channel_seq::float8 AS "lastChannelSeq",
+  c.counted_seq::float8 AS "countedSeq", c.head_seq::float8 AS seq
+FROM unnest($1::text[], $2::uuid[]) AS k (team_id, channel_id)
+JOIN ${schema}.channel c ON c.team_id = k.team_id AND c.channel_id = k.channel_id`;
+
 const loadHeads = async (
   client: Client,
   schema: string,
@@ -135,10 +165,7 @@ const loadHeads = async (
   if (keys.length === 0) return [];
   const { rows } = await client.query<ChannelHead>({
     name: `${schema}-heads`,
-    text: `SELECT c.team_id AS "teamId", c.channel_id AS "channelId", c.last_channel_seq::float8 AS "lastChannelSeq",
-             c.counted_seq::float8 AS "countedSeq", c.head_seq::float8 AS seq
-           FROM unnest($1::text[], $2::uuid[]) AS k (team_id, channel_id)
-           JOIN ${schema}.channel c ON c.team_id = k.team_id AND c.channel_id = k.channel_id`,
+    text: headsSql(schema),
     values: [keys.map((key) => key.teamId), keys.map((key) => key.channelId)],
   });
   return rows;

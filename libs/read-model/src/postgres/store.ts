@@ -7,6 +7,7 @@ import { createPool } from '@chat/platform/postgres/pool';
 import { viewNames } from '../catalog/catalog.ts';
 import { createPostgresCatalog } from '../catalog/postgres-catalog.ts';
 import { type ViewStore, versionNames } from '../catalog/view-store.ts';
+import { createPostgresDriftStore } from '../drift/postgres.ts';
 import { readModelMigrations } from './migrations.ts';
 import { createPostgresReadModel } from './postgres-read-model.ts';
 import { createPostgresSearchModel } from '../search/postgres/postgres-search.ts';
@@ -40,6 +41,7 @@ export const openPostgresStore = (options: PostgresStoreOptions): PostgresStore 
       const core = createPostgresReadModel({ pool, schema: nameOf(id) });
       return { target: core, core };
     },
+    openDrift: (id) => createPostgresDriftStore(pool, nameOf(id)),
     prepareVersion: async (id) => {
       const schema = nameOf(id);
       const migrations = id.view === 'search' ? searchMigrations(schema) : readModelMigrations(schema);
