@@ -63,6 +63,7 @@ export const stopWords = (state: Extract<ConnectionState, { kind: 'stopped' }>):
   const { reason } = state;
   if (reason.kind === 'by_caller') return 'You left.';
   if (reason.kind === 'user_changed') return 'Messages of another user are still waiting in this tab.';
+  if (reason.kind === 'outdated') return 'This page is out of date. Reload it to go on.';
   if (reason.closeCode === 4501) return 'The server did not accept your token.';
   if (reason.closeCode === 4502) return 'You are not a member of this team (any longer).';
   return `The server ended the session (${reason.closeCode}${reason.message ? `: ${reason.message}` : ''}).`;

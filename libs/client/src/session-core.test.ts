@@ -281,6 +281,32 @@ describe('resuming', () => {
     expect(find(second, 'apply')?.events.map(({ seq }) => seq)).toEqual([14]);
   });
 
+  it('passes on a fact of a kind it has never heard of', () => {
+    const h = harness();
+    live(h);
+    const effects = h.frame({ t: 'events', events: [event(11, { type: 'cake.eaten' as never, v: 3 })] });
+    expect(find(effects, 'apply')?.events.map(({ seq }) => seq)).toEqual([11]);
+    expect(h.core.state().kind).toBe('live');
+  });
+
+  it('stops before an event that only a newer client can read; its cursor stays there, for that client', () => {
+    const h = harness();
+    live(h);
+    h.submit('a1');
+    const mine = { commandId: 'a1' as never, actor: 'alice' as never };
+    const effects = h.frame({ t: 'events', events: [event(11), event(12, { ...mine, v: 2 }), event(13)] });
+    expect(find(effects, 'apply')?.events.map(({ seq }) => seq)).toEqual([11]);
+    expect(find(effects, 'verdict')).toBeUndefined();
+    expect(find(effects, 'close')?.closeCode).toBe(1000);
+    expect(h.core.state()).toEqual({
+      kind: 'stopped',
+      reason: { kind: 'outdated', type: 'message.sent', version: 2 },
+    });
+    expect(h.core.cursor()).toEqual({ epoch: 'e1', seq: 11 });
+    h.frame({ t: 'events', events: [event(14)] });
+    expect(h.core.cursor()).toEqual({ epoch: 'e1', seq: 11 });
+  });
+
   it('moves its cursor by ticks, never back, and acknowledges at most once in a while', () => {
     const h = harness();
     live(h);

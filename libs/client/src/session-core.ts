@@ -20,6 +20,7 @@ import { closeCodeMeansReconnect, closeCodes } from '@chat/contracts/protocol';
 import { backoffMs } from './backoff.ts';
 import { RECONNECT_MAX_MS } from '@chat/contracts/limits';
 import { type Outbox, frameOf } from './outbox.ts';
+import { readEvents } from './read-events.ts';
 import { createReauth } from './reauth.ts';
 import type {
   ConnectionState,
@@ -216,10 +217,13 @@ export const createSessionCore = ({ gatewayUrls, device, random, outbox, resumeF
     if (!cursor) return;
     let last = cursor.seq;
     const fresh = events.filter((event) => event.seq > last && (last = event.seq) > 0);
-    if (fresh.length === 0) return;
-    effects.push({ kind: 'apply', events: fresh });
-    if (outbox.size() > 0) fresh.forEach(settleByEvent);
-    advance(nowMs, last);
+    const { events: read, newer } = readEvents(fresh);
+    if (read.length > 0) effects.push({ kind: 'apply', events: read });
+    if (outbox.size() > 0) read.forEach(settleByEvent);
+    advance(nowMs, read.at(-1)?.seq ?? 0);
+    if (!newer) return;
+    effects.push({ kind: 'close', closeCode: 1000, message: 'outdated' });
+    stop({ kind: 'outdated', type: newer.type, version: newer.v });
   };
 
   const rejected = (nowMs: number, frame: Extract<ServerFrame, { t: 'rejected' }>): void => {

@@ -11,7 +11,9 @@ export type StopReason =
   /** The server closed with 4500–4999: the client must mend something first (token, membership, its frames). */
   | { readonly kind: 'closed'; readonly closeCode: number; readonly message: string }
   /** The token names another user than the one whose commands are kept in storage. Nothing was sent. */
-  | { readonly kind: 'user_changed' };
+  | { readonly kind: 'user_changed' }
+  /** The log goes on in a form that only a newer client can read. The cursor stands before it: nothing is lost. */
+  | { readonly kind: 'outdated'; readonly type: string; readonly version: number };
 
 /** Why a session is not there at the moment. `busy`: the server takes no more, or this client was too fast. */
 export type WaitCause = 'lost' | 'draining' | 'busy' | 'token';
