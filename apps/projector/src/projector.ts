@@ -135,13 +135,13 @@ const everyPartition = (
 });
 
 const viewsMaker = (
-  { config, nats, eventLog, clock = systemClock, log, tracer }: ProjectorDeps,
+  { config, nats, store, eventLog, clock = systemClock, log, tracer }: ProjectorDeps,
   metrics: ReturnType<typeof createProjectorMetrics>,
   fill: FillTurns,
 ): ((partition: number) => PartitionViews) => {
   const members = createMembersStore(nats, config.STREAM_REPLICAS);
   const share = (total: number, least: number): number =>
-    Math.max(least, Math.floor(total / config.PARTITIONS));
+    Math.max(least, Math.floor(total / (config.PARTITIONS * store.views.length)));
   const stats = { core: metrics.statsOf('core'), search: metrics.statsOf('search') };
   return (partition) =>
     createPartitionViews({
@@ -154,7 +154,7 @@ const viewsMaker = (
           intervalMs: config.POSITION_INTERVAL_MS,
           log,
         }),
-      makeProjector: ({ view, version, stage, open }) =>
+      makeProjector: ({ view, version, open }, isBuilding) =>
         createPartitionProjector({
           partition,
           instance: config.INSTANCE_ID,
@@ -162,7 +162,7 @@ const viewsMaker = (
           id: { view, version },
           target: open.target,
           eventLog,
-          fill: stage === 'building' ? fill : undefined,
+          fill: () => (isBuilding() ? fill : undefined),
           batch: { maxCount: config.BATCH_MAX_COUNT, maxBytes: config.BATCH_MAX_BYTES },
           buffer: {
             maxCount: share(config.BUFFER_MAX_COUNT, 1_000),

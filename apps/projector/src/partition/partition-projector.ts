@@ -24,24 +24,22 @@ import type { Logger } from '@chat/platform/log';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { type OrderedFeed, createOrderedFeed } from '@chat/platform/nats/ordered-feed';
 import { streamState } from '@chat/platform/nats/streams';
-import { pause, retryUntil } from '@chat/platform/resilience/backoff';
+import { pause } from '@chat/platform/resilience/backoff';
 import { onceAsync } from '@chat/platform/service';
 import { HEADER_TRACEPARENT, type Tracer } from '@chat/platform/tracing';
 import { touchedMembers } from '@chat/read-model/fold';
 import type { VersionId } from '@chat/read-model/catalog/view-store';
-import {
-  type ApplyResult,
-  type EventBatch,
-  LogFault,
-  type ProjectionTarget,
-  type ReadEvent,
-} from '@chat/read-model/port';
+import { type EventBatch, LogFault, type ProjectionTarget, type ReadEvent } from '@chat/read-model/port';
 import type { MembersPublisher } from '../membership/members-publisher.ts';
 import type { FillTurns } from '../rebuild/fill-turns.ts';
+import { applyUntilTaken } from './apply-until-taken.ts';
 import { EventFault, type RawEvent, decodeBatch, payloadDigest } from './decode-event.ts';
 import { type BufferBounds, EventBuffer } from './event-buffer.ts';
 import type { EventLog } from './event-log.ts';
+import { feedTrouble } from './feed-trouble.ts';
+import { halveOnFault } from './halve-on-fault.ts';
 import { type Lag, LagMeter } from './lag.ts';
+import { logPages } from './log-pages.ts';
 import { Signal } from './signal.ts';
 import { findStart } from './start-position.ts';
 
@@ -52,8 +50,8 @@ export type PartitionProjectorDeps = {
   readonly id: VersionId;
   readonly target: ProjectionTarget;
   readonly eventLog: EventLog;
-  /** Given to a version that is being built: it is filled from event_log while it is far behind. */
-  readonly fill?: FillTurns | undefined;
+  /** While the version is being built: it is filled from event_log as long as it is far behind. */
+  readonly fill?: (() => FillTurns | undefined) | undefined;
   readonly batch: BufferBounds;
   readonly buffer: BufferBounds;
   readonly batchIntervalMs: number;
@@ -96,15 +94,10 @@ export type PartitionProjector = {
   lag(): Lag;
 };
 
-const RETRY_BASE_MS = 100;
-const RETRY_MAX_MS = 2_000;
 const WAIT_RECHECK_MS = 250;
 const HALT_RECHECK_MS = 5_000;
-const LOG_PAGE_COUNT = 2_000;
 /** Nearer to the end of the stream the feed is the quicker way. */
 const FILL_MIN_COUNT = 5_000;
-
-const noEvents: Promise<readonly RawEvent[]> = Promise.resolve([]);
 
 /** Why the present following ends: look for the start again. */
 type Doubt = 'gap' | 'stream' | 'checkpoint';
@@ -173,7 +166,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     const { epoch, nextSeq, firstInStream, lastInStream } = start;
     // A hole that was seen in a stream that is no more says nothing about this one.
     if (holeEndSeq > lastInStream + 1) holeEndSeq = 0;
-    const isFarBehind = deps.fill !== undefined && lastInStream - nextSeq >= FILL_MIN_COUNT;
+    const isFarBehind = deps.fill?.() !== undefined && lastInStream - nextSeq >= FILL_MIN_COUNT;
     const fromStreamSeq = Math.max(firstInStream, holeEndSeq, isFarBehind ? lastInStream + 1 : 0);
     appliedSeq = nextSeq - 1;
     appliedEpoch = epoch;
@@ -184,27 +177,13 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     if (!isFarBehind) await followFeed(epoch);
   };
 
-  /** The events below `endSeq` from event_log; the next page is read while one is applied. False: start again. */
+  /** The events below `endSeq` from event_log. False: start again. */
   const fillFromLog = async (epoch: string, endSeq: number): Promise<boolean> => {
     log.info({ partition, from: appliedSeq + 1, to: endSeq - 1 }, 'reading events from event_log');
     setState('filling');
-    const pageFrom = (from: number): Promise<readonly RawEvent[]> => {
-      const page = from < endSeq ? eventLog.read(partition, from, endSeq - 1, LOG_PAGE_COUNT) : noEvents;
-      // Awaited in its turn; the page before it may fail first.
-      page.catch(() => undefined);
-      return page;
-    };
-    let next = pageFrom(appliedSeq + 1);
-    while (appliedSeq + 1 < endSeq && !signal.aborted) {
-      const from = appliedSeq + 1;
-      const rows = await next;
-      const hole = rows.findIndex((row, at) => row.seq !== from + at);
-      const events = hole === -1 ? rows : rows.slice(0, hole);
-      if (events.length === 0) {
-        throw new Error(`neither ${stream} nor event_log has event ${from}; it is not skipped`);
-      }
-      next = pageFrom(from + events.length);
-      const giveBack = await deps.fill?.take(signal);
+    for await (const events of logPages(eventLog, partition, appliedSeq + 1, endSeq)) {
+      if (signal.aborted) return false;
+      const giveBack = await deps.fill?.()?.take(signal);
       try {
         if (!(await apply(epoch, events))) return false;
       } finally {
@@ -332,10 +311,15 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
   const apply = async (epoch: string, raws: readonly RawEvent[]): Promise<boolean> => {
     lag.oldest(raws[0]);
     const { events, sound, fault } = decodeBatch(partition, raws);
-    if (sound.length > 0 && !(await applySound(epoch, sound, events))) return false;
+    const applyAll = (...part: [readonly RawEvent[], readonly ReadEvent[]]) => applySound(epoch, ...part);
+    if (sound.length > 0 && !(await halveOnFault(applyAll, sound, events))) return false;
     if (fault === undefined) return true;
     lag.oldest(raws[sound.length]);
     throw fault;
+  };
+
+  const onTrouble = (why: string | undefined): void => {
+    storeTrouble = why;
   };
 
   /** One batch, again until the store took it. */
@@ -359,7 +343,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     };
     await members?.room(signal);
     const beganMs = performance.now();
-    const result = await applyUntilTaken(batch);
+    const result = await applyUntilTaken({ target, signal, log, onTrouble }, batch);
     if (result.kind !== 'applied') {
       lag.oldest(undefined);
       log.warn(
@@ -378,25 +362,6 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
     if (tracer !== undefined) for (const raw of raws) raw.trace?.end({ 'chat.batch': raws.length });
     members?.note(touchedMembers(events), appliedSeq, epoch);
     return true;
-  };
-
-  const applyUntilTaken = async (batch: EventBatch): Promise<ApplyResult> => {
-    const result = await retryUntil(signal, () => target.applyBatch(batch), {
-      baseMs: RETRY_BASE_MS,
-      maxMs: RETRY_MAX_MS,
-      isRetryable: (error) => !(error instanceof LogFault),
-      onRetry: (error, attempt) => {
-        storeTrouble = reasonOf(error);
-        if (attempt % 10 === 0) {
-          log.error(
-            { partition, attempt, reason: storeTrouble },
-            'the read store did not take a batch, trying again',
-          );
-        }
-      },
-    });
-    storeTrouble = undefined;
-    return result;
   };
 
   return {
@@ -431,11 +396,4 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
       };
     },
   };
-};
-
-/** A feed that cannot follow its stream for longer than this is trouble; shorter breaks are everyday. */
-const FEED_SILENT_MAX_MS = 3_000;
-const feedTrouble = (feed: OrderedFeed | undefined): string | undefined => {
-  const silentMs = feed?.silentForMs() ?? 0;
-  return silentMs > FEED_SILENT_MAX_MS ? `the feed is silent for ${Math.round(silentMs)} ms` : undefined;
 };

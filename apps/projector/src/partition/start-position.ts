@@ -82,8 +82,7 @@ const changeEpoch = async (
       `confirm event ${checkpoint.seq}: the read model must be rebuilt`;
     return { kind: 'halt', reason };
   }
-  if (!(await target.adoptEpoch(partition, checkpoint, epoch)))
-    return { kind: 'wait', why: 'stream_behind' };
+  if (!(await target.adoptEpoch(partition, checkpoint, epoch))) return { kind: 'wait', why: 'stream_behind' };
   const { firstSeq: firstInStream, lastSeq: lastInStream } = stream;
   return { kind: 'go', epoch, nextSeq: checkpoint.seq + 1, firstInStream, lastInStream };
 };

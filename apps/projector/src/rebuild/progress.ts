@@ -3,6 +3,7 @@
 import { evtStream } from '@chat/contracts/streams';
 import type { NatsHandle } from '@chat/platform/nats/connect';
 import { streamState } from '@chat/platform/nats/streams';
+import { classify } from '@chat/platform/postgres/sqlstate';
 import type { VersionId, ViewStore } from '@chat/read-model/catalog/view-store';
 
 export type PartitionProgress = {
@@ -39,9 +40,14 @@ export const progressOf = async (
 ): Promise<readonly PartitionProgress[]> => {
   const { target } = store.open(id);
   return eachPartition(partitionCount, async (partition) => {
-    const checkpoint = await target.checkpoint(partition);
+    const checkpoint = await target.checkpoint(partition).catch(noneIfNotThere);
     return { partition, headSeq: heads[partition] ?? 0, seq: checkpoint?.seq ?? 0 };
   });
+};
+
+/** A version that no projector has prepared yet, or that was dropped a moment ago, has no checkpoints. */
+const noneIfNotThere = (error: unknown): undefined => {
+  if (classify(error) === 'transient') throw error;
 };
 
 const eachPartition = async <T>(count: number, ask: (partition: number) => Promise<T>): Promise<T[]> => {

@@ -19,7 +19,7 @@ import {
   switchVersion,
 } from '@chat/read-model/catalog/catalog';
 import type { VersionId, ViewStore } from '@chat/read-model/catalog/view-store';
-import { type ProgressDeps, headsOf, progressOf, totalsOf } from './progress.ts';
+import { type ProgressDeps, headsOf, progressOf } from './progress.ts';
 
 export type RebuildControllerDeps = ProgressDeps & {
   readonly store: ViewStore;
@@ -31,22 +31,35 @@ export type RebuildControllerDeps = ProgressDeps & {
 
 export type RebuildController = { afterLook(catalog: Catalog): Promise<void> };
 
-/** So near to its end a version counts as caught up in a partition: some batches at most, which it applies while apis go over. */
-const CAUGHT_UP_COUNT = 1_000;
+/** A version has caught up when it has, in every partition, all that the streams held so long ago, or at the look before. */
+const CAUGHT_UP_MS = 500;
 const SWEEP_INTERVAL_MS = 10_000;
 
 export const createRebuildController = (deps: RebuildControllerDeps): RebuildController => {
   const { store, graceMs, log } = deps;
+  /** Ends of the streams at some look; at most one of each version that is being built. */
+  const samples = new Map<string, { readonly heads: readonly number[]; readonly atMs: number }>();
   let sweptAtMs = -Infinity;
 
+  /** A version that stands still at an event, however near to the end, has not. */
+  const hasCaughtUp = async (id: VersionId): Promise<boolean> => {
+    const key = `${id.view}-${id.version}`;
+    const sample = samples.get(key) ?? { heads: await headsOf(deps), atMs: performance.now() };
+    samples.set(key, sample);
+    const partitions = await progressOf(deps, id, sample.heads);
+    if (partitions.every(({ headSeq, seq }) => seq >= headSeq)) return true;
+    if (performance.now() - sample.atMs >= CAUGHT_UP_MS) samples.delete(key);
+    return false;
+  };
+
   const switchIfCaughtUp = async (view: ViewName, version: number): Promise<void> => {
-    const heads = await headsOf(deps);
-    const totals = totalsOf(await progressOf(deps, { view, version }, heads));
-    if (totals.lagMaxCount > CAUGHT_UP_COUNT) return;
+    if (!(await hasCaughtUp({ view, version }))) return;
+    await store.analyzeVersion({ view, version });
     const change = await changeCatalog(store.catalog, view, (entry, nowMs) =>
       switchVersion(entry, version, nowMs, graceMs),
     );
-    if (change.kind === 'changed') log.info({ view, version, ...totals }, 'a rebuilt version is live');
+    samples.delete(`${view}-${version}`);
+    if (change.kind === 'changed') log.info({ view, version }, 'a rebuilt version is live');
   };
 
   const end = async (id: VersionId): Promise<void> => {

@@ -21,7 +21,7 @@ import {
   refused,
 } from '../ops/ops-handler.ts';
 import type { OpsHandlersDeps } from '../ops/ops-handlers.ts';
-import { headsOf, progressOf, totalsOf } from './progress.ts';
+import { type Totals, headsOf, progressOf, totalsOf } from './progress.ts';
 
 export const createViewHandlers = (deps: OpsHandlersDeps): OpsHandlers => {
   const { store } = deps;
@@ -72,7 +72,9 @@ export const createViewHandlers = (deps: OpsHandlersDeps): OpsHandlers => {
     if (!building) return answered({ view, live });
     const { version, begunAtMs } = building;
     const partitions = await progressOf(progressDeps, { view, version }, await headsOf(progressDeps));
-    return answered({ view, live, building: version, begunAtMs, nowMs, ...totalsOf(partitions), partitions });
+    const totals = totalsOf(partitions);
+    const estimate = estimateOf(totals, nowMs - begunAtMs);
+    return answered({ view, live, building: version, begunAtMs, nowMs, ...totals, ...estimate, partitions });
   };
 
   return {
@@ -99,4 +101,12 @@ export const createViewHandlers = (deps: OpsHandlersDeps): OpsHandlers => {
         ),
     },
   };
+};
+
+/** By the average since it was begun. */
+const estimateOf = ({ appliedCount, headCount }: Totals, elapsedMs: number): object => {
+  if (appliedCount === 0 || elapsedMs <= 0) return {};
+  const ratePerS = (appliedCount * 1_000) / elapsedMs;
+  const leftMs = Math.ceil(((headCount - appliedCount) * 1_000) / ratePerS);
+  return { ratePerS: Math.round(ratePerS), estimatedLeftMs: leftMs };
 };

@@ -21,8 +21,8 @@ export type DesiredVersion = VersionId & { readonly stage: ViewVersion['state'];
 
 export type PartitionViewsDeps = {
   readonly partition: number;
-  /** Neither is started. */
-  readonly makeProjector: (version: DesiredVersion) => PartitionProjector;
+  /** Neither is started. `isBuilding` changes with a switch. */
+  readonly makeProjector: (version: DesiredVersion, isBuilding: () => boolean) => PartitionProjector;
   readonly makeMembers: (core: ReadModel) => MembersPublisher;
 };
 
@@ -79,7 +79,8 @@ export const createPartitionViews = (deps: PartitionViewsDeps): PartitionViews =
     const wanted = new Map(desired.map((version) => [keyOf(version), version]));
     for (const [key, version] of wanted) {
       const found = running.get(key);
-      const projector = found?.projector ?? deps.makeProjector(version);
+      const isBuilding = (): boolean => running.get(key)?.stage === 'building';
+      const projector = found?.projector ?? deps.makeProjector(version, isBuilding);
       running.set(key, { ...version, projector });
       if (!found) await projector.start();
     }

@@ -22,7 +22,7 @@ export type VersionFollowerDeps = {
   readonly intervalMs: number;
   /** The partitions that are ours at the moment. */
   readonly open: () => Iterable<PartitionViews>;
-  /** After what is projected follows the catalogue. May throw: tried again with the next look. */
+  /** After what is projected follows the catalogue; one at a time. Does not throw. */
   readonly afterLook?: (catalog: Catalog) => Promise<void>;
   readonly log: Logger;
 };
@@ -35,22 +35,43 @@ export const createVersionFollower = (deps: VersionFollowerDeps): VersionFollowe
   const { signal } = abort;
   const wake = new Signal();
   const prepared = new Set<string>();
+  const preparing = new Map<string, Promise<void>>();
+  let working: Promise<void> | undefined;
   let running: Promise<void> = Promise.resolve();
 
-  const prepare = async (id: VersionId): Promise<void> => {
-    const key = `${id.view}-${id.version}`;
-    if (prepared.has(key)) return;
-    await store.prepareVersion(id);
-    prepared.add(key);
+  /** Shared by who waits for it; a failed one is begun again by the next. */
+  const prepare = (id: VersionId, key: string): Promise<void> => {
+    const begun = preparing.get(key);
+    if (begun) return begun;
+    const done = store
+      .prepareVersion(id)
+      .then(() => void prepared.add(key))
+      .finally(() => preparing.delete(key));
+    preparing.set(key, done);
+    return done;
   };
+
+  /** What is live is waited for; nothing else may hold it up, so that comes in when it is prepared. */
+  const isPrepared = async (id: VersionId, isLive: boolean): Promise<boolean> => {
+    const key = `${id.view}-${id.version}`;
+    if (prepared.has(key)) return true;
+    const done = prepare(id, key);
+    if (isLive) await done;
+    else {
+      done.then(wakeUp, (error: unknown) =>
+        log.warn({ ...id, reason: reasonOf(error) }, 'a version was not prepared, tried again'),
+      );
+    }
+    return isLive;
+  };
+  const wakeUp = (): void => wake.set();
 
   const desiredOf = async ({ entries, nowMs }: Catalog): Promise<readonly DesiredVersion[]> => {
     const desired: DesiredVersion[] = [];
     for (const view of store.views) {
       for (const { version, state: stage } of projectedVersions(entries[view], nowMs)) {
         const id = { view, version };
-        await prepare(id);
-        desired.push({ ...id, stage, open: store.open(id) });
+        if (await isPrepared(id, stage === 'live')) desired.push({ ...id, stage, open: store.open(id) });
       }
     }
     return desired;
@@ -60,7 +81,8 @@ export const createVersionFollower = (deps: VersionFollowerDeps): VersionFollowe
     const catalog = await store.catalog.read();
     const desired = await desiredOf(catalog);
     await Promise.all([...deps.open()].map((views) => views.follow(desired)));
-    await deps.afterLook?.(catalog);
+    // Not waited for: a drop may take its time, and a partition that was just gained is not to wait for it.
+    working ??= deps.afterLook?.(catalog).finally(() => (working = undefined));
   };
 
   const run = async (): Promise<void> => {
@@ -98,6 +120,7 @@ export const createVersionFollower = (deps: VersionFollowerDeps): VersionFollowe
       abort.abort();
       wake.set();
       await running;
+      await Promise.allSettled([working, ...preparing.values()]);
     }),
   };
 };
