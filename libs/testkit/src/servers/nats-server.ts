@@ -90,9 +90,9 @@ const isHealthy = async (monitor: number): Promise<boolean> => {
 
 /**
  * After a write error (a full disk) nats-server stores nothing more in that stream, says so in its health, and answers no
- * publish, also when there is room again: seen on 2.15. The same of JetStream as a whole that it switched off.
+ * publish, also when there is room again: seen on 2.15. Its other complaints pass (a store being read, no leader yet).
  */
-const neverHeals = /write error|JetStream is not current|JetStream (has been )?disabled/i;
+const neverHeals = /write error/i;
 
 const needsRestart = async (monitor: number): Promise<boolean | undefined> => {
   try {
@@ -127,6 +127,11 @@ const waitUntilReady = async (child: Child, portsFile: string, port: number): Pr
     const ports = await readPorts(portsFile);
     // Healthy means that JetStream has recovered its streams, not only that the port is open.
     if (ports && (await isHealthy(ports.monitor))) return ports;
+    // It is up and froze a stream by its first write: waiting does not help, and the next try may find room.
+    if (ports && (await needsRestart(ports.monitor))) {
+      await child.end('SIGTERM', STOP_GRACE_MS);
+      throw new ServerFault('NO_SPACE', 'nats-server cannot write to its store.');
+    }
     await delay(20);
   }
   await child.end('SIGKILL', 0);

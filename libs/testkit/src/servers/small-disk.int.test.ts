@@ -1,14 +1,21 @@
 import { spawn } from 'node:child_process';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from '../checking/eventually.ts';
+import { startNats } from './nats-server.ts';
 import { mountSmallDisk, whyNoSmallDisk } from './small-disk.ts';
 
 const reason = await whyNoSmallDisk();
 const SIZE_BYTES = 4 * 1024 * 1024;
+
+const STORE_BYTES = 16 * 1024 * 1024;
+const STORED_COUNT = 20;
+const PUBLISH_TIMEOUT_MS = 300;
 
 const isMounted = async (dir: string): Promise<boolean> =>
   (await readFile('/proc/mounts', 'utf8')).includes(` ${dir} `);
@@ -51,5 +58,44 @@ describe.skipIf(reason !== undefined)(`a small disk${reason ? ` (${reason})` : '
     expect(await isMounted(dir)).toBe(true);
     owner.kill('SIGKILL');
     await eventually('it is unmounted', async () => !(await isMounted(dir)));
+  });
+
+  it('once full freezes a stream of the NATS on it: only a restart helps, it says so, and nothing stored is lost', async () => {
+    const disk = await mountSmallDisk({ dir, sizeBytes: STORE_BYTES });
+    const nats = await startNats({ dataDir: dir });
+    const { user, password: pass } = nats.credentials.ops;
+    const nc = await connect({
+      servers: nats.url,
+      user,
+      pass,
+      reconnectTimeWait: 50,
+      maxReconnectAttempts: -1,
+    });
+    const js = jetstream(nc);
+    const jsm = await jetstreamManager(nc);
+    const publish = (): Promise<boolean> =>
+      js.publish('cmd.0.x', 'x'.repeat(2_000), { timeout: PUBLISH_TIMEOUT_MS }).then(
+        () => true,
+        () => false,
+      );
+    try {
+      await jsm.streams.add({ name: 'CMD_0', subjects: ['cmd.0.>'] });
+      for (let i = 0; i < STORED_COUNT; i += 1) await js.publish('cmd.0.x', 'before');
+      await disk.fill();
+      await eventually('it says what it needs', async () => {
+        await publish();
+        return nats.needsRestart?.();
+      });
+      await disk.release();
+      expect(await publish()).toBe(false);
+      await nats.restart();
+      expect(await nats.needsRestart?.()).toBe(false);
+      await eventually('the client is back', publish);
+      expect((await jsm.streams.info('CMD_0')).state.last_seq).toBeGreaterThan(STORED_COUNT);
+    } finally {
+      await nc.close();
+      await nats.stop();
+      await disk.stop();
+    }
   });
 });
