@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { type ScenarioResult, runScenario } from './bench.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { runOpenLoopBenches } from './growth/open-loop-benches.ts';
+import { runProjectionBench } from './projection/projection-bench.ts';
 import { startRawTarget } from './raw-target.ts';
 import { faultsOf, report } from './report.ts';
 import { describeRun, writeResults } from './results-file.ts';
@@ -62,4 +63,5 @@ const main = async (): Promise<number> => {
 process.exitCode =
   (await runSocketBenches(process.argv.slice(2), say)) ??
   (await runOpenLoopBenches(process.argv.slice(2), say)) ??
+  (await runProjectionBench(process.argv.slice(2), say)) ??
   (await main());

@@ -20,7 +20,10 @@ const raisedLimits = {
   gateway: { MESSAGE_BURST_COUNT: MANY, MESSAGE_SUSTAINED_COUNT: MANY },
 } as const;
 
-export type StackTargetOptions = { readonly profileFolder?: string };
+export type StackTargetOptions = {
+  readonly profileFolder?: string;
+  readonly readStore?: 'postgres' | 'mongodb';
+};
 
 const seed = (stack: ChatStack, plan: Omit<SeedPlan, 'owner'>) =>
   seedTeam(
@@ -76,12 +79,14 @@ const seedChannels = async (
 /** With the stack itself, for what needs more than channels and members. */
 export type StackTarget = Target & { readonly stack: ChatStack };
 
-export const startStackTarget = async ({ profileFolder }: StackTargetOptions = {}): Promise<StackTarget> => {
+export const startStackTarget = async (options: StackTargetOptions = {}): Promise<StackTarget> => {
+  const { profileFolder, readStore = 'postgres' } = options;
   const profile = profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : [];
   const stack = await startChatStack({
     gateways: 1,
     writers: 1,
     partitions: PARTITION_COUNT,
+    readStore,
     logLevel: 'warn',
     env: raisedLimits,
     nodeArgs: { gateway: profile, writer: profile, projector: profile },
@@ -102,8 +107,11 @@ export const startStackTarget = async ({ profileFolder }: StackTargetOptions = {
     clocks: () => ({
       nats: cpuUs(stack.pid('nats')),
       postgres: cpuWithChildrenUs(stack.pid('postgres')),
+      ...(readStore === 'mongodb' ? { mongod: cpuUs(stack.pid('mongod')) } : {}),
       ...Object.fromEntries(
-        Object.entries(nodeProcesses).map(([name, process]) => [name, cpuUs(stack.pid(process))]),
+        Object.entries(nodeProcesses)
+          .filter(([, process]) => stack.isRunning(process))
+          .map(([name, process]) => [name, cpuUs(stack.pid(process))]),
       ),
     }),
     faults: () => [],

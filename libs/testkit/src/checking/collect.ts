@@ -10,7 +10,13 @@ import pg from 'pg';
 import type { CommandRow, LogRow, StreamRow } from './history.ts';
 
 /** `url` may name the members of a cluster, with commas between. */
-export type NatsAccess = { readonly url: string; readonly user: string; readonly password: string };
+export type NatsAccess = {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+  /** Of the inboxes that this user may subscribe to; default `_INBOX`, which is the operator's. */
+  readonly inboxPrefix?: string;
+};
 
 /** One connection, one query, closed again. */
 export const query = async <R extends pg.QueryResultRow>(
@@ -64,13 +70,14 @@ export const readCommands = async (databaseUrl: string, teamId: TeamId): Promise
 
 /** Runs `use` with an operator's JetStream access. */
 export const withJetStream = async <T>(
-  { url, user, password }: NatsAccess,
+  { url, user, password, inboxPrefix = '_INBOX' }: NatsAccess,
   use: (access: {
     js: ReturnType<typeof jetstream>;
     jsm: Awaited<ReturnType<typeof jetstreamManager>>;
   }) => Promise<T>,
 ): Promise<T> => {
-  const nc = await connect({ servers: url.split(','), user, pass: password, noAsyncTraces: true });
+  const servers = url.split(',');
+  const nc = await connect({ servers, user, pass: password, inboxPrefix, noAsyncTraces: true });
   try {
     return await use({ js: jetstream(nc), jsm: await jetstreamManager(nc) });
   } finally {
