@@ -1,6 +1,6 @@
 /** The projector process: the log into the read model and the membership view. */
 
-import { createHealthServer } from '@chat/platform/health';
+import { type CheckResult, createHealthServer } from '@chat/platform/health';
 import { exitOnConfigError } from '@chat/platform/config';
 import { createLogger } from '@chat/platform/log';
 import { createObservability } from '@chat/platform/observability';
@@ -53,9 +53,14 @@ const main = async (): Promise<void> => {
     metrics,
     log,
   });
-  const lease = openLease({ config, metrics, log });
   const abort = new AbortController();
   let nats: NatsHandle | undefined;
+  const natsStatus = (): CheckResult => nats?.status() ?? { ok: false, reason: 'not connected yet' };
+  const unable = (): string | undefined => {
+    const status = natsStatus();
+    return status.ok ? undefined : `NATS: ${status.reason}`;
+  };
+  const lease = openLease({ config, unable, metrics, log });
   let projector: Projector | undefined;
   const partitionChecks = Object.fromEntries(
     Array.from({ length: config.PARTITIONS }, (_, p) => {
@@ -67,7 +72,7 @@ const main = async (): Promise<void> => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     checks: {
-      nats: () => nats?.status() ?? { ok: false, reason: 'not connected yet' },
+      nats: natsStatus,
       lease: lease.check,
       ...partitionChecks,
     },

@@ -15,6 +15,8 @@ const HEARTBEAT_TIMEOUT_MS = LEASE_TTL_MS / 2;
 
 export type OpenLeaseDeps = {
   readonly config: Pick<ProjectorConfig, 'DATABASE_URL' | 'INSTANCE_ID' | 'PARTITIONS'>;
+  /** Why nothing can be projected here, or undefined. */
+  readonly unable: () => string | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 };
@@ -27,7 +29,7 @@ export type Lease = {
   readonly close: () => Promise<void>;
 };
 
-export const openLease = ({ config, metrics, log }: OpenLeaseDeps): Lease => {
+export const openLease = ({ config, unable, metrics, log }: OpenLeaseDeps): Lease => {
   const { DATABASE_URL: url, INSTANCE_ID: instance, PARTITIONS: partitionCount } = config;
   const pool = createPool({
     url,
@@ -48,6 +50,7 @@ export const openLease = ({ config, metrics, log }: OpenLeaseDeps): Lease => {
         prepare: () => prepareLeases({ url, pool, schema: LEASE_SCHEMA, partitionCount, log }),
         query: async <Row>(statement: Parameters<OwnershipDeps['query']>[0]) =>
           (await pool.query(statement as pg.QueryConfig)).rows as Row[],
+        unable,
         metrics,
         log,
       })),

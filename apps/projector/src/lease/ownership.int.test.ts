@@ -135,3 +135,23 @@ it('lost and gained again while it is being closed: the steps of a partition nev
     within,
   );
 });
+
+it('who can project nothing does not renew: another one takes over, and gives the share back when it can again', async () => {
+  const { own } = await createWorld();
+  let why: string | undefined;
+  const ttlMs = 500;
+  const a = await own('a', { unable: () => why, ttlMs });
+  await vi.waitFor(() => expect(a.check().owned).toEqual([0, 1, 2, 3]), within);
+  why = 'NATS: disconnected';
+  await vi.waitFor(() => expect(a.check()).toMatchObject({ ok: false }), within);
+  expect(a.check()).toMatchObject({ reason: expect.stringContaining('NATS: disconnected') });
+  // Nobody else is there: it may be that it can after all.
+  expect(a.check().owned).toEqual([0, 1, 2, 3]);
+  const b = await own('b');
+  await vi.waitFor(() => expect(b.check().owned).toEqual([0, 1, 2, 3]), within);
+  why = undefined;
+  await vi.waitFor(() => {
+    expect(a.check().owned).toHaveLength(2);
+    expect(b.check().owned).toHaveLength(2);
+  }, within);
+});

@@ -7,6 +7,7 @@
  * A lease keeps work from being done twice; it keeps nothing correct. Two at one partition (a paused owner that wakes
  * up, one that cannot reach PostgreSQL) compare-and-swap the same checkpoint, and MEMBERS value by value. So who cannot
  * renew goes on until it is told of another owner, and a restarted process is the same owner as before: it goes on at once.
+ * Who is cut off from NATS can project nothing and does not renew, so that another one does, if there is any.
  *
  * Crash points: gained and not yet opened, or closed and not yet freed: the lease expires, another one begins at the
  * checkpoint. What was applied and not yet published to MEMBERS the next owner finds by its position.
@@ -39,6 +40,8 @@ export type OwnershipDeps = {
   readonly onGained: (p: number) => Promise<void>;
   /** Resolves when nothing of the partition runs any more. */
   readonly onLost: (p: number) => Promise<void>;
+  /** Why nothing can be projected here, or undefined. Whoever can takes over what is ours then. */
+  readonly unable?: () => string | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly ttlMs?: number;
@@ -79,6 +82,7 @@ export const createOwnership = (deps: OwnershipDeps): Ownership => {
     names: leaseNamesIn(LEASE_SCHEMA),
     owner: deps.instance,
     log,
+    ...(deps.unable === undefined ? {} : { unable: deps.unable }),
     ...(deps.ttlMs === undefined ? {} : { ttlMs: deps.ttlMs }),
     ...(deps.tickMs === undefined ? {} : { tickMs: deps.tickMs }),
     onAcquired: gain,

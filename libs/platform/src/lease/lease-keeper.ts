@@ -36,6 +36,11 @@ export type LeaseKeeperDeps = {
   readonly onLost: (p: number, ownerEpoch: number) => void;
   /** Closes the partition; once it has resolved nothing of it is in flight. */
   readonly onSurplus: (p: number, ownerEpoch: number) => Promise<void>;
+  /**
+   * Why this process cannot do the work, or undefined. While it cannot there is no heartbeat: after the TTL others take
+   * what it has, if there are any. Undefined: it always can.
+   */
+  readonly unable?: () => string | undefined;
   readonly ttlMs?: number;
   readonly tickMs?: number;
 };
@@ -102,6 +107,11 @@ export const createLeaseKeeper = (deps: LeaseKeeperDeps): LeaseKeeper => {
   };
 
   const tick = async (): Promise<void> => {
+    const why = deps.unable?.();
+    if (why !== undefined) {
+      reason = why;
+      return;
+    }
     try {
       const startedAtMs = performance.now();
       const rows = await query<LeaseRow>({
