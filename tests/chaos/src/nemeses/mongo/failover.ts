@@ -9,7 +9,8 @@ import { readsBack } from './reads.ts';
 
 const EVERY_MS = 10_000;
 const BETWEEN_MIN_MS = 1_000;
-const ELECTION_TIMEOUT_MS = 30_000;
+/** An election takes seconds; a machine that is nobody's own may stand still for longer. */
+const ELECTION_TIMEOUT_MS = 60_000;
 /** For as long as that it stands for no election. */
 const STEP_DOWN_SECONDS = 10;
 

@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ErrorBody, errorCatalogue } from '@chat/contracts/errors';
 import { partitionOf } from '@chat/contracts/ids';
+import { eventually } from '@chat/testkit/checking/eventually';
 import { lastSeqOf } from '../../dump.ts';
 import type { Injection } from '../../nemesis.ts';
 
@@ -62,7 +63,10 @@ export const readsBack = async (injection: Injection): Promise<readonly string[]
   const team = workload.teams[0];
   if (!team) throw new Error('there is no team to ask for');
   const fromMs = performance.now();
-  const lastSeq = await lastSeqOf(stack, partitionOf(team.teamId));
+  // PostgreSQL is well, but a busy machine may let the question run into its time-out.
+  const lastSeq = await eventually('the end of the log', () => lastSeqOf(stack, partitionOf(team.teamId)), {
+    timeoutMs: BACK_TIMEOUT_MS,
+  });
   for (const apiUrl of stack.apiUrls) {
     for (;;) {
       const { status, body } = await ask(injection, apiUrl, `&minSeq=${lastSeq}`);
