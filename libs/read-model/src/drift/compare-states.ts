@@ -114,6 +114,27 @@ function* expectedOf(expected: ExpectedState): Generator<Compared> {
 
 const nameOf = ({ what, id }: Compared): string => `${what}/${id}`;
 
+const wantedOf = (expected: ExpectedState, { id, fix, what }: Compared): Fields | undefined => {
+  const of = <R>(rows: ReadonlyMap<string, R>, fields: (row: R) => Fields): Fields | undefined => {
+    const row = rows.get(id);
+    return row === undefined ? undefined : fields(row);
+  };
+  switch (fix.of) {
+    case 'team':
+      return of(expected.teams, teamFields);
+    case 'team_member':
+      return of(expected.teamMembers, teamMemberFields);
+    case 'channel':
+      return what === 'head' ? of(expected.heads, headFields) : of(expected.channels, channelFields);
+    case 'channel_member':
+      return of(expected.channelMembers, channelMemberFields);
+    case 'read_mark':
+      return of(expected.readMarks, markFields);
+    case 'messages':
+      return undefined;
+  }
+};
+
 /** Within the snapshot. */
 export const compareStates = async (
   view: DriftView,
@@ -121,11 +142,7 @@ export const compareStates = async (
   findings: Findings,
 ): Promise<void> => {
   const { partition } = expected.scope;
-  const unseen = new Map<string, Compared>();
-  for (const one of expectedOf(expected)) {
-    unseen.set(nameOf(one), one);
-    findings.counts[one.what].expected += 1;
-  }
+  const seen = new Set<string>();
   const judge = (one: Compared, wanted: Fields | undefined, found: Fields | undefined): void => {
     const difference = compareFields(wanted, found);
     if (!difference) return;
@@ -138,11 +155,13 @@ export const compareStates = async (
     if (partitionOf(stored.row.teamId) !== partition) return;
     for (const one of comparedOf(stored)) {
       findings.counts[one.what].found += 1;
-      const wanted = unseen.get(nameOf(one));
-      unseen.delete(nameOf(one));
+      seen.add(nameOf(one));
       const found = one.what === 'head' || stored.isWhole ? one.fields : { ...one.fields, isWhole: false };
-      judge(one, wanted?.fields, found);
+      judge(one, wantedOf(expected, one), found);
     }
   });
-  for (const one of unseen.values()) judge(one, one.fields, undefined);
+  for (const one of expectedOf(expected)) {
+    findings.counts[one.what].expected += 1;
+    if (!seen.has(nameOf(one))) judge(one, one.fields, undefined);
+  }
 };

@@ -27,7 +27,7 @@ import type { MemberKey, ReadEvent } from '../port.ts';
 import { messageDigest } from './digest.ts';
 import { type DriftLog, type DriftScope, rangeOf } from './port.ts';
 
-export const STATE_MAX_COUNT = 5_000_000;
+export const STATE_MAX_COUNT = 2_000_000;
 
 export type ExpectedRange = {
   readonly range: number;
