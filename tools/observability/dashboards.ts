@@ -296,6 +296,9 @@ const pipeline: Dashboard = {
         panel('Events projected', 'short', 'Per second; a rebuild shows here.', [
           rateBy('view', 'chat_projector_events_total'),
         ]),
+        panel('Read model drift', 'short', 'Rows that are not what event_log says, as last compared.', [
+          q('sum by (partition, what) (chat_projector_drift_rows)', '{{partition}} {{what}}'),
+        ]),
         panel('Projector batch', 's', '', quantiles('chat_projector_batch_duration_seconds')),
       ],
     },

@@ -53,6 +53,10 @@ const shape = {
     default: 60_000,
     doc: 'how long a version that was replaced is kept: whoever reads has gone over to the new one by then',
   }),
+  DRIFT_INTERVAL_MS: durationMs({
+    default: 6 * 3_600_000,
+    doc: 'how often the partitions that are open here are compared with event_log',
+  }),
   POSITION_INTERVAL_MS: durationMs({
     default: 100,
     doc: 'the membership position is published at most this often',

@@ -12,6 +12,9 @@ import { type Service, onceAsync } from '@chat/platform/service';
 import type { Tracer } from '@chat/platform/tracing';
 import type { ViewStore } from '@chat/read-model/catalog/view-store';
 import type { ProjectorConfig } from './config.ts';
+import { createDriftMetrics } from './drift/drift-metrics.ts';
+import { createDriftRunner } from './drift/drift-runner.ts';
+import { createDriftWatch } from './drift/drift-watch.ts';
 import { createMembersPublisher } from './membership/members-publisher.ts';
 import { createMembersStore } from './membership/members-store.ts';
 import { createPartitionProjector } from './partition/partition-projector.ts';
@@ -97,7 +100,14 @@ export const createProjector = (deps: ProjectorDeps): Projector => {
     deps.ownership?.({ onGained: openPartition, onLost: closePartition }) ??
     everyPartition(all, openPartition, closePartition);
 
-  const ops = createOpsService({ nc: deps.nats.nc, handlers: createOpsHandlers(deps), log });
+  const drift = createDriftRunner({ ...deps, metrics: createDriftMetrics(deps.metrics) });
+  const ops = createOpsService({ nc: deps.nats.nc, handlers: createOpsHandlers({ ...deps, drift }), log });
+  const driftWatch = createDriftWatch({
+    runner: drift,
+    open: () => [...open.keys()],
+    intervalMs: config.DRIFT_INTERVAL_MS,
+    log,
+  });
 
   return {
     openPartition,
@@ -112,8 +122,10 @@ export const createProjector = (deps: ProjectorDeps): Projector => {
       await follower.start();
       await ownership.start();
       await ops.start();
+      await driftWatch.start();
     }),
     stop: onceAsync(async () => {
+      await driftWatch.stop();
       await ops.stop();
       await follower.stop();
       await ownership.stop();

@@ -27,6 +27,8 @@ export type MembersStore = {
    * answered (`none`: nothing), which spares the question unless it has changed since.
    */
   put(subject: string, value: Stamped, known?: Stored | 'none'): Promise<PutResult>;
+  /** As `put`, but replaces a value that is as new as well: one that is wrong. */
+  putRight(subject: string, value: Stamped): Promise<PutResult>;
 };
 
 const PUBLISH_TIMEOUT_MS = 3_000;
@@ -58,19 +60,26 @@ export const createMembersStore = (
     }
   };
 
+  const put = async (
+    subject: string,
+    value: Stamped,
+    known: Stored | 'none' | undefined,
+    isKept: (stored: Stored) => boolean,
+  ): Promise<PutResult> => {
+    for (let race = 0; race < RACE_MAX_COUNT; race += 1) {
+      const stored =
+        race > 0 || known === undefined ? await get(subject) : known === 'none' ? undefined : known;
+      if (stored && stored.epoch === value.epoch && isKept(stored)) return { kind: 'newer', stored };
+      const seq = await swap(subject, value, stored?.seq ?? 0);
+      if (seq !== undefined) return { kind: 'stored', seq };
+    }
+    throw new Error(`${subject} changed ${RACE_MAX_COUNT} times while it was written`);
+  };
+
   return {
     ensure: async () => (await ensureMembersStream(jsm, { replicas })).created,
     get,
-    put: async (subject, value, known) => {
-      for (let race = 0; race < RACE_MAX_COUNT; race += 1) {
-        const stored =
-          race > 0 || known === undefined ? await get(subject) : known === 'none' ? undefined : known;
-        if (stored && stored.epoch === value.epoch && stored.asOf >= value.asOf)
-          return { kind: 'newer', stored };
-        const seq = await swap(subject, value, stored?.seq ?? 0);
-        if (seq !== undefined) return { kind: 'stored', seq };
-      }
-      throw new Error(`${subject} changed ${RACE_MAX_COUNT} times while it was written`);
-    },
+    put: (subject, value, known) => put(subject, value, known, ({ asOf }) => asOf >= value.asOf),
+    putRight: (subject, value) => put(subject, value, undefined, ({ asOf }) => asOf > value.asOf),
   };
 };

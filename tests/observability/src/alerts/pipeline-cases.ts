@@ -10,12 +10,33 @@ const owned = (instance: string): string =>
   of('chat_writer_partition_owned', `partition="1",instance="${instance}"`);
 const projected = (instance: string): string =>
   of('chat_projector_partition_owned', `partition="1",instance="${instance}"`);
+const driftRows = (instance: string): string =>
+  of('chat_projector_drift_rows', `partition="1",what="message",kind="missing",instance="${instance}"`);
+const driftChecked = (instance: string): string =>
+  of('chat_projector_drift_checked_timestamp_seconds', `partition="1",instance="${instance}"`);
 
 export const pipelineCases: readonly Case[] = [
   fires('ChatPartitionHalted', 'one writer says so', '1m', { [p1('chat_writer_partition_halted')]: '1x10' }),
   quiet('ChatPartitionHalted', 'none is', '1m', { [p1('chat_writer_partition_halted')]: '0x10' }),
   fires('ChatProjectorHalted', 'one is', '1m', { [p1Live('chat_projector_partition_halted')]: '1x10' }),
   quiet('ChatProjectorHalted', 'none is', '1m', { [p1Live('chat_projector_partition_halted')]: '0x10' }),
+
+  fires('ChatReadModelDrift', 'the only check found some', '1m', {
+    [driftRows('a')]: '3x10',
+    [driftChecked('a')]: '1000x10',
+  }),
+  fires('ChatReadModelDrift', 'the newest check found some', '1m', {
+    [driftRows('a')]: '0x10',
+    [driftChecked('a')]: '1000x10',
+    [driftRows('b')]: '3x10',
+    [driftChecked('b')]: '2000x10',
+  }),
+  quiet('ChatReadModelDrift', 'a newer check of another process found none', '1m', {
+    [driftRows('a')]: '3x10',
+    [driftChecked('a')]: '1000x10',
+    [driftRows('b')]: '0x10',
+    [driftChecked('b')]: '2000x10',
+  }),
 
   fires('ChatPartitionUnowned', 'neither of two writers has it', '1m', {
     [owned('a')]: '0x10',
