@@ -45,7 +45,8 @@ const needlesOf = (folded: string): string[] => {
   return [...new Set(needles.filter((needle) => needle !== ''))];
 };
 
-const spread = <T>(all: readonly T[], maxCount: number): readonly T[] =>
+/** At most so many, from all over the list. */
+export const spread = <T>(all: readonly T[], maxCount: number): readonly T[] =>
   all.length <= maxCount
     ? all
     : Array.from({ length: maxCount }, (_, n) => all[Math.floor((n * all.length) / maxCount)] as T);
