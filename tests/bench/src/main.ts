@@ -6,6 +6,7 @@ import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { runOpenLoopBenches } from './growth/open-loop-benches.ts';
 import { runProjectionBench } from './projection/projection-bench.ts';
 import { startRawTarget } from './raw-target.ts';
+import { runReadBench } from './reads/read-bench.ts';
 import { faultsOf, report } from './report.ts';
 import { describeRun, writeResults } from './results-file.ts';
 import { runSocketBenches } from './sockets/socket-benches.ts';
@@ -64,4 +65,5 @@ process.exitCode =
   (await runSocketBenches(process.argv.slice(2), say)) ??
   (await runOpenLoopBenches(process.argv.slice(2), say)) ??
   (await runProjectionBench(process.argv.slice(2), say)) ??
+  (await runReadBench(process.argv.slice(2), say)) ??
   (await main());
