@@ -12,6 +12,7 @@ import { Conversation } from './conversation.tsx';
 import { Avatar } from './avatar.tsx';
 import { displayName } from './format.ts';
 import { NewChannel } from './new-channel.tsx';
+import { Search } from './search.tsx';
 import { Toasts, useRefusals } from './toasts.tsx';
 import { useClient } from './use-client.ts';
 
@@ -78,6 +79,7 @@ export const Chat = ({ session, channelId, onOpen, onLeave }: Props) => {
           <img src="/favicon.svg" alt="" width="28" height="28" />
           <h1>{teamName}</h1>
         </header>
+        <Search client={client} onOpen={onOpen} />
         <ChannelList
           channels={channels}
           openId={channelId}

@@ -11,8 +11,9 @@ import type {
   CommandResponse,
   MembersResponse,
   MessagesResponse,
+  SearchResponse,
 } from '@chat/contracts/http';
-import type { ChannelId, TeamId } from '@chat/contracts/ids';
+import type { ChannelId, TeamId, UserId } from '@chat/contracts/ids';
 import { LIST_PAGE_MAX_COUNT } from '@chat/contracts/limits';
 
 /** Longest wait for one answer. */
@@ -40,6 +41,18 @@ export type HistoryQuery = {
   readonly after?: number;
   readonly around?: number;
   readonly limit?: number;
+};
+
+/** Messages with all words of `q`, newest first; `before` and `after` are times in ms. */
+export type SearchQuery = {
+  readonly q: string;
+  readonly channelId?: ChannelId;
+  readonly from?: UserId;
+  readonly before?: number;
+  readonly after?: number;
+  readonly limit?: number;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string;
 };
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -114,6 +127,11 @@ export const createApiClient = ({ apiUrl, teamId, getToken, fetch }: Deps) => {
       call(`/api/v1/channels/${channelId}/messages?${query({ ...page, ...point })}`, signal),
     members: (channelId: ChannelId, at: ListAt, signal: AbortSignal): Promise<ApiAnswer<MembersResponse>> =>
       call(`/api/v1/channels/${channelId}/members?${query(listQuery(at))}`, signal),
+    search: (
+      search: SearchQuery,
+      point: ReadPoint | undefined,
+      signal: AbortSignal,
+    ): Promise<ApiAnswer<SearchResponse>> => call(`/api/v1/search?${query({ ...search, ...point })}`, signal),
     /** 202 (stored, outcome unknown) comes back as ok with that status: ask again. */
     command: (
       command: { readonly id: string; readonly name: CommandName; readonly data: unknown },

@@ -22,7 +22,7 @@ import type { ConnectionState, Held, SessionEffect, SessionInput, Verdict } from
 import { type GetToken, type OpenSocket, type SocketLike, createSocketShell } from './socket.ts';
 import { type ClientStorage, createMemoryStorage, decodeState, encodeState } from './storage.ts';
 import { type Channel, createStore } from './store.ts';
-import { type LoadResult, createSync } from './sync.ts';
+import { type LoadResult, type Search, createSync } from './sync.ts';
 import { uuidV7 } from './uuid-v7.ts';
 
 export type ChatClientOptions = {
@@ -106,6 +106,7 @@ export type ChatClient = {
   readonly loadOlder: (channelId: ChannelId) => Promise<LoadResult>;
   /** A page straight from the api; the store is not changed. */
   readonly history: (channelId: ChannelId, query: HistoryQuery) => Promise<ApiAnswer<MessagesResponse>>;
+  readonly search: Search;
   readonly loadMembers: (channelId: ChannelId) => Promise<LoadResult>;
   readonly members: (channelId: ChannelId) => readonly { readonly userId: UserId; readonly role: string }[];
   /** Own messages of the channel that do not stand in `messages` yet, and refused ones. */
@@ -374,6 +375,7 @@ export const createChatClient = (options: ChatClientOptions): ChatClient => {
     closeChannel: (channelId) => store.setOpen(channelId, false),
     loadOlder: sync.loadOlder,
     history: sync.history,
+    search: sync.search,
     loadMembers: sync.loadMembers,
     members: store.members,
     outgoing: outgoing.of,

@@ -13,10 +13,11 @@ import type {
   MessagesResponse,
   MessageView,
   ReadStamp,
+  SearchResponse,
 } from '@chat/contracts/http';
 import type { ChannelId } from '@chat/contracts/ids';
 import { PAGE_DEFAULT_COUNT, PAGE_MAX_COUNT } from '@chat/contracts/limits';
-import type { ApiAnswer, ApiClient, HistoryQuery, ListAt, ReadPoint } from './api-client.ts';
+import type { ApiAnswer, ApiClient, HistoryQuery, ListAt, ReadPoint, SearchQuery } from './api-client.ts';
 import { backoffMs } from './backoff.ts';
 import { type Clock, pause } from './clock.ts';
 import type { Outbox } from './outbox.ts';
@@ -42,6 +43,8 @@ type Deps = {
   readonly news: SyncNews;
 };
 
+/** What is found holds all that this client has seen; the store is not changed. */
+export type Search = (query: SearchQuery) => Promise<ApiAnswer<SearchResponse>>;
 export type LoadResult = { readonly ok: true } | { readonly ok: false; readonly error: ErrorBody };
 
 /** Worth asking again: no answer, trouble on the other side, or a token that will be renewed. */
@@ -286,6 +289,7 @@ export const createSync = ({ api, store, outbox, clock, random, cursor, dispatch
     },
     history: (channelId: ChannelId, query: HistoryQuery): Promise<ApiAnswer<MessagesResponse>> =>
       api.messages(channelId, query, point(), life.signal),
+    search: ((query) => api.search(query, point(), life.signal)) satisfies Search,
     loadMembers: async (channelId: ChannelId): Promise<LoadResult> => {
       store.watchMembers(channelId);
       // As of what was heard before the watch began; from then on the store keeps what is heard.
