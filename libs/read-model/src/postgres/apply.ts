@@ -14,6 +14,12 @@ import { type ApplyResult, type Checkpoint, type EventBatch, LogFault, type Read
 type CheckpointRow = { epoch: string; seq: number; digest: string };
 
 /**
+ * Between two statements of a batch. A process that is paused there holds the lock of its checkpoint; whoever takes its
+ * partitions over comes after 4 s, and is not to wait for it.
+ */
+export const BATCH_IDLE_MAX_MS = 3_000;
+
+/**
  * `fn` in a transaction. On any error the connection is rolled back, or dropped when not even that works.
  * It does not wait for the disk: a crash of the server may undo the newest batches, but each together with its
  * checkpoint, and the log gives them again.
@@ -25,7 +31,9 @@ export const inTransaction = async <T>(
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query('BEGIN; SET LOCAL synchronous_commit TO off');
+    await client.query(
+      `BEGIN; SET LOCAL synchronous_commit TO off; SET LOCAL idle_in_transaction_session_timeout TO ${BATCH_IDLE_MAX_MS}`,
+    );
     const { commit, value } = await fn(client);
     await client.query(commit ? 'COMMIT' : 'ROLLBACK');
     return value;
