@@ -38,7 +38,16 @@ beforeAll(async () => {
     callback: (_, msg) => {
       const { commandId } = msg.json<OutcomeRequest>();
       const cmdSeq = seqOf.get(commandId);
-      msg.respond(JSON.stringify({ kind: 'persisted', seq: 1, cmdSeq, event: {} }));
+      const event = {
+        seq: 1,
+        type: 'message.sent',
+        v: 1,
+        at: 0,
+        commandId,
+        actor: 'ann',
+        data: { text: '' },
+      };
+      msg.respond(JSON.stringify({ kind: 'persisted', seq: 1, cmdSeq, event }));
     },
   });
 });
