@@ -56,8 +56,10 @@ export type CommandQueue = {
 
 export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
   const { publisher, outcomes, sendWithNext, nowMs } = deps;
-  /** Sessions whose next command found the window full or their partition held, in order. */
+  /** Sessions whose next command found the window full, in order. */
   const waiting = new Deque<Session>();
+  /** Whose partition is held. Apart: every ack looks at those who wait for the window, and of these there may be thousands. */
+  const heldBack = new Deque<Session>();
   let queuedBytes = 0;
   /** Sessions with a new command in this turn of the loop. */
   let due: Session[] = [];
@@ -76,7 +78,7 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     const waiter = session.queue.peek();
     if (!waiter || session.isPublishing) return;
     waiter.firstTriedAtMs ||= nowMs();
-    if (deps.isHeld(session.partition)) return wait(session);
+    if (deps.isHeld(session.partition)) return wait(session, heldBack);
     waiter.attemptCount += 1;
     const msgId = commandMsgId(session.userId, waiter.id, waiter.hash);
     const span = waiter.trace?.child('gateway.publish', { 'chat.attempt': waiter.attemptCount });
@@ -88,16 +90,16 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     if (isSent) {
       session.isPublishing = true;
       if (waiter.state === 'queued') waiter.state = 'publishing';
-    } else wait(session);
+    } else wait(session, waiting);
   };
 
-  const wait = (session: Session): void => {
+  const wait = (session: Session, among: Deque<Session>): void => {
     if (session.isWaitingForWindow) return;
     session.isWaitingForWindow = true;
-    waiting.push(session);
+    among.push(session);
   };
 
-  /** A slot became free: it goes to whoever waits longest. Each is looked at once: those held wait on, behind the others. */
+  /** A slot became free: it goes to whoever waits longest. Each is looked at once. */
   const serveWaiting = (): void => {
     for (let count = waiting.size; count > 0 && publisher.inFlightCount() < deps.maxInFlight; count -= 1) {
       const session = waiting.shift() as Session;
@@ -106,16 +108,25 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
     }
   };
 
+  /** A partition is not held any more; whose still is goes back to its place. */
+  const resume = (): void => {
+    while (heldBack.size > 0) waiting.push(heldBack.shift() as Session);
+    serveWaiting();
+  };
+
   /** Nothing is in flight for a held partition whose timeout would end the waiting. */
   const giveUpHeld = (): void => {
-    for (const session of waiting) {
+    for (const session of heldBack) {
       const first = session.queue.peek();
       if (!first || session.isPublishing || !deps.isHeld(session.partition)) continue;
       if (nowMs() - first.firstTriedAtMs >= GIVE_UP_AFTER_MS)
         refuseAll(session, 'UNAVAILABLE', UNAVAILABLE_RETRY_AFTER_MS);
     }
   };
-  const sweep = setInterval(giveUpHeld, HELD_SWEEP_MS);
+  const sweep = setInterval(() => {
+    giveUpHeld();
+    resume();
+  }, HELD_SWEEP_MS);
   sweep.unref();
 
   const onResult = (session: Session, waiter: Waiter, result: PubAckResult): void => {
@@ -197,7 +208,7 @@ export const createCommandQueue = (deps: CommandQueueDeps): CommandQueue => {
       if (inFlight) session.queue.push(inFlight);
     },
     queuedBytes: () => queuedBytes,
-    resume: serveWaiting,
+    resume,
     stop: () => clearInterval(sweep),
   };
 };
