@@ -198,6 +198,18 @@ describe('migrate', () => {
     expect(await tablesOf(url)).toEqual(expect.arrayContaining(['public.a', 'read.a']));
   });
 
+  it('an older release begins on what a newer one has migrated already, and applies nothing', async () => {
+    for (const schema of [undefined, 'read']) {
+      const url = await testDatabase();
+      const at = schema === undefined ? {} : { schema };
+      await migrate({ url, migrations, ...at, log });
+      expect(await migrate({ url, migrations: { '0001-a': create('a') }, ...at, log })).toEqual([]);
+      expect(
+        await migrate({ url, migrations: { ...migrations, '0003-c': create('c') }, ...at, log }),
+      ).toEqual(['0003-c']);
+    }
+  });
+
   it('names the migration that failed, and leaves the database as it was', async () => {
     const url = await testDatabase();
     const broken = { ...migrations, '0003-bad': create('a') };

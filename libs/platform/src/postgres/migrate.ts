@@ -66,15 +66,34 @@ const withLock = async <T>(pool: pg.Pool, name: string, run: () => Promise<T>): 
   }
 };
 
+/**
+ * What is written down as applied, as steps that do nothing. Those that this release does not know are a newer one's: while one
+ * rolls out, and after it was rolled back, this one must begin all the same. (Kysely itself would call it corrupted.)
+ */
+const ofNewerRelease = async (
+  db: Kysely<unknown>,
+  schema: string | undefined,
+): Promise<Record<string, Migration>> => {
+  const table = schema === undefined ? 'kysely_migration' : `${schema}.kysely_migration`;
+  const { rows: found } = await sql<{ exists: boolean }>`
+    select to_regclass(${table}) is not null as exists
+  `.execute(db);
+  if (found[0]?.exists !== true) return {};
+  const { rows } = await sql<{ name: string }>`select name from ${sql.table(table)}`.execute(db);
+  return Object.fromEntries(rows.map(({ name }) => [name, { up: async () => {} }]));
+};
+
 const migrateLocked = async (
   db: Kysely<unknown>,
   migrations: Readonly<Record<string, Migration>>,
   schema: string | undefined,
   log: Logger,
 ): Promise<readonly string[]> => {
+  // Read before: the migrator holds the pool's other connection while it asks for them.
+  const known = { ...(await ofNewerRelease(db, schema)), ...migrations };
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: () => Promise.resolve({ ...migrations }) },
+    provider: { getMigrations: () => Promise.resolve(known) },
     ...(schema === undefined ? {} : { migrationTableSchema: schema }),
   });
   const { error, results = [] } = await migrator.migrateToLatest();
