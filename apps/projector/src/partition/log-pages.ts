@@ -1,4 +1,4 @@
-/** Events of a partition from event_log, page after page; the next one is read while a page is applied. */
+/** Events of a partition from event_log, page after page; the next one is read while a page is applied, each part of it as a batch. */
 
 import type { RawEvent } from './decode-event.ts';
 import type { EventLog } from './event-log.ts';
@@ -6,12 +6,16 @@ import type { EventLog } from './event-log.ts';
 const LOG_PAGE_COUNT = 2_000;
 const noEvents: Promise<readonly RawEvent[]> = Promise.resolve([]);
 
-/** Every event of [fromSeq, endSeq), ascending and without a hole. Throws where the log has one: nothing is skipped. */
+/**
+ * Every event of [fromSeq, endSeq), ascending and without a hole, up to `maxBytes` at once (or one that is larger). Throws where
+ * the log has a hole: nothing is skipped.
+ */
 export async function* logPages(
-  eventLog: EventLog,
+  eventLog: Pick<EventLog, 'read'>,
   partition: number,
   fromSeq: number,
   endSeq: number,
+  maxBytes: number,
 ): AsyncGenerator<readonly RawEvent[], void> {
   const pageFrom = (from: number): Promise<readonly RawEvent[]> => {
     const page = from < endSeq ? eventLog.read(partition, from, endSeq - 1, LOG_PAGE_COUNT) : noEvents;
@@ -30,6 +34,20 @@ export async function* logPages(
       );
     from += events.length;
     next = pageFrom(from);
-    yield events;
+    yield* parts(events, maxBytes);
   }
+}
+
+function* parts(events: readonly RawEvent[], maxBytes: number): Generator<readonly RawEvent[], void> {
+  let begin = 0;
+  let bytes = 0;
+  for (const [at, { data }] of events.entries()) {
+    if (at > begin && bytes + data.length > maxBytes) {
+      yield events.slice(begin, at);
+      begin = at;
+      bytes = 0;
+    }
+    bytes += data.length;
+  }
+  yield events.slice(begin);
 }

@@ -181,7 +181,7 @@ export const createPartitionProjector = (deps: PartitionProjectorDeps): Partitio
   const fillFromLog = async (epoch: string, endSeq: number): Promise<boolean> => {
     log.info({ partition, from: appliedSeq + 1, to: endSeq - 1 }, 'reading events from event_log');
     setState('filling');
-    for await (const events of logPages(eventLog, partition, appliedSeq + 1, endSeq)) {
+    for await (const events of logPages(eventLog, partition, appliedSeq + 1, endSeq, deps.batch.maxBytes)) {
       if (signal.aborted) return false;
       const giveBack = await deps.fill?.()?.take(signal);
       try {
