@@ -29,7 +29,9 @@ export const applyBatch = async (store: Store, batch: EventBatch): Promise<Apply
 };
 
 const DUPLICATE_KEY = 11_000;
-const isDuplicateKey = (error: unknown): boolean => (error as { code?: unknown }).code === DUPLICATE_KEY;
+/** Exported for search, which inserts in the same way. */
+export const isDuplicateKey = (error: unknown): boolean =>
+  (error as { code?: unknown }).code === DUPLICATE_KEY;
 
 const applyWith = (
   { collections, transactions }: Store,

@@ -4,7 +4,7 @@
  */
 
 import type { AnyBulkWriteOperation, ClientSession, Collection, Document, Filter } from 'mongodb';
-import type { Changes } from '../fold.ts';
+import type { Changes, MessageRow } from '../fold.ts';
 import type { MemberKey } from '../port.ts';
 import type {
   ChangedMemberDoc,
@@ -69,12 +69,16 @@ const writeMessages = async (
   how: MessageWrites,
 ): Promise<void> => {
   if (messages.length === 0) return;
-  const documents = messages.map(({ teamId, channelId, ...row }): MessageDoc => {
-    const key = { teamId, channelId };
-    return { _id: messageKey(key, row.channelSeq), channelKey: channelKey(key), ...row };
-  });
+  const documents = messages.map(messageDocOf);
   if (how === 'insert') await message.insertMany(documents, { session, ordered: true });
   else await write(session, message, documents.map(put<MessageDoc>));
+};
+
+/** Field by field, as it is done for every message: an object made of the rest of another is dear. */
+export const messageDocOf = (row: MessageRow): MessageDoc => {
+  const { channelSeq, countedSeq, seq, id, actor, at, text } = row;
+  const _id = messageKey(row, channelSeq);
+  return { _id, channelKey: channelKey(row), channelSeq, countedSeq, seq, id, actor, at, text };
 };
 
 const readMarkOps = ({ readMarks }: Changes): Ops<ReadMarkDoc> =>

@@ -2,7 +2,7 @@ import { newDatabase } from '@chat/testkit/servers/servers';
 import fc from 'fast-check';
 import pg from 'pg';
 import { expect, it } from 'vitest';
-import { plainArray, textArray, tokenArray } from './array-literal.ts';
+import { int4Array, plainArray, textArray, tokenArray } from './array-literal.ts';
 
 it('every array comes out of PostgreSQL as it went in', async () => {
   const database = await newDatabase();
@@ -21,14 +21,16 @@ it('every array comes out of PostgreSQL as it went in', async () => {
     fc.array(fc.oneof(token, fc.constant('NULL'))),
     fc.array(fc.nat()),
     fc.array(fc.boolean()),
-    async (texts, tokens, numbers, flags) => {
-      const values = [textArray(texts), tokenArray(tokens), plainArray(numbers), plainArray(flags)];
+    fc.array(fc.array(fc.integer())),
+    async (texts, tokens, numbers, flags, lists) => {
+      const arrays = [textArray(texts), tokenArray(tokens), plainArray(numbers), plainArray(flags)];
+      const values = [...arrays, int4Array(lists)];
       const { rows } = await client.query({
-        text: 'SELECT $1::text[], $2::text[], $3::float8[], $4::boolean[]',
+        text: 'SELECT $1::text[], $2::text[], $3::float8[], $4::boolean[], $5::int4[]',
         values,
         rowMode: 'array',
       });
-      expect(rows[0]).toEqual([texts.map((value) => value ?? null), tokens, numbers, flags]);
+      expect(rows[0]).toEqual([texts.map((value) => value ?? null), tokens, numbers, flags, lists.flat()]);
     },
   );
   try {

@@ -16,3 +16,27 @@ export const textArray = (values: readonly (string | undefined)[]): string =>
   `{${values.map((value) => (value === undefined ? 'NULL' : quoted(value))).join(',')}}`;
 
 const quoted = (value: string): string => `"${value.replace(/["\\]/g, '\\$&')}"`;
+
+const INT4_OID = 23;
+const HEADER_BYTES = 20;
+
+/**
+ * All lists one after another as an int4[] in the protocol's binary form: no digits are written here, and none read there
+ * (the driver sends a Buffer as binary). The server cuts it into the lists again.
+ */
+export const int4Array = (lists: readonly (readonly number[])[]): Buffer => {
+  const count = lists.reduce((sum, { length }) => sum + length, 0);
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + count * 8);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  // One dimension, no NULL, its type, its length, the first index.
+  for (const [at, value] of [1, 0, INT4_OID, count, 1].entries()) view.setInt32(at * 4, value);
+  let at = HEADER_BYTES;
+  for (const list of lists) {
+    for (const value of list) {
+      view.setInt32(at, 4);
+      view.setInt32(at + 4, value);
+      at += 8;
+    }
+  }
+  return bytes;
+};

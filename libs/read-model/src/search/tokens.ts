@@ -24,7 +24,7 @@ export type Gram = readonly [first: number, second: number];
 /** No code point: stands second in a gram of one. */
 const NONE = 0x110000;
 
-const gramToken = (seed: number, [first, second]: Gram): number => mix(mix(seed, first), second) | 0;
+const gramToken = (seed: number, first: number, second: number): number => mix(mix(seed, first), second) | 0;
 export const channelToken = (seed: number, channelId: ChannelId): number =>
   hashOf(mix(seed, -1), channelId) | 0;
 export const actorToken = (seed: number, actor: UserId): number => hashOf(mix(seed, -2), actor) | 0;
@@ -43,7 +43,8 @@ const BLANK = 0x20;
 const eachGram = (folded: string, visit: (first: number, second: number) => void): void => {
   let previous = BLANK;
   for (let at = 0; at < folded.length;) {
-    const code = folded.codePointAt(at) ?? 0;
+    const unit = folded.charCodeAt(at);
+    const code = unit < 0xd800 ? unit : (folded.codePointAt(at) ?? 0);
     if (code !== BLANK) {
       if (previous !== BLANK) visit(previous, code);
       if (isLone(code)) visit(code, NONE);
@@ -59,11 +60,53 @@ export type Tokenised = {
   readonly actor: UserId;
 };
 
+/** Units of a text whose tokens, two a unit at the most, take no more than half of the slots. */
+const SLOT_COUNT = 4_096;
+const QUICK_UNITS_MAX_COUNT = SLOT_COUNT / 4 - 1;
+
+/**
+ * Which tokens were met, as a table of hashes that is used again for each message: a Set made for each takes most of the time
+ * of a message. A slot is taken when it is of this round. Shared by all calls, none of which is ever interrupted.
+ */
+const slotTokens = new Int32Array(SLOT_COUNT);
+const slotRounds = new Int32Array(SLOT_COUNT);
+const ROUND_MAX = 0x7fffffff;
+let round = 0;
+
+const beginRound = (): void => {
+  if (round === ROUND_MAX) {
+    slotRounds.fill(0);
+    round = 0;
+  }
+  round += 1;
+};
+
+/** False: it was met in this round. */
+const isFirst = (token: number): boolean => {
+  let slot = token & (SLOT_COUNT - 1);
+  while (slotRounds[slot] === round) {
+    if (slotTokens[slot] === token) return false;
+    slot = (slot + 1) & (SLOT_COUNT - 1);
+  }
+  slotRounds[slot] = round;
+  slotTokens[slot] = token;
+  return true;
+};
+
 /** Each once. */
 export const messageTokens = (seed: number, { folded, channelId, actor }: Tokenised): number[] => {
-  const tokens = new Set([channelToken(seed, channelId), actorToken(seed, actor)]);
-  eachGram(folded, (first, second) => tokens.add(gramToken(seed, [first, second])));
-  return [...tokens];
+  const tokens: number[] = [];
+  const met = folded.length > QUICK_UNITS_MAX_COUNT ? new Set<number>() : undefined;
+  if (!met) beginRound();
+  const add = (token: number): void => {
+    if (met ? met.has(token) : !isFirst(token)) return;
+    met?.add(token);
+    tokens.push(token);
+  };
+  add(channelToken(seed, channelId));
+  add(actorToken(seed, actor));
+  eachGram(folded, (first, second) => add(gramToken(seed, first, second)));
+  return tokens;
 };
 
 /** Grams that every text with `needle` in it has. Empty: nothing of it is indexed. */
@@ -79,4 +122,4 @@ export const needleGrams = (needle: string): Gram[] => {
 };
 
 export const gramTokens = (seed: number, grams: readonly Gram[]): number[] =>
-  grams.map((gram) => gramToken(seed, gram));
+  grams.map(([first, second]) => gramToken(seed, first, second));

@@ -18,6 +18,8 @@ export type SearchHarness = {
   /** The same rows may only be searched with the bucket size they were written with. */
   open(tuning: SearchTuning): SearchModel;
   clear(): Promise<void>;
+  /** Checkpoints and counts, not the messages: what a store may be after a crash, or put together from two backups. */
+  forget(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -183,6 +185,39 @@ export const describeSearch = (name: string, open: () => Promise<SearchHarness>)
         expect(result).toMatchObject({ kind: 'applied', checkpoint: { seq: events.length } });
       }
       expect(await findAll(model, requestOf('word', { limitCount: 7 }))).toEqual(expected);
+    });
+
+    it('takes messages that stand beyond its checkpoint, whatever the batches', async () => {
+      const long = Array.from({ length: 8_000 }, (_, n) => String.fromCodePoint(0x4e00 + n)).join('');
+      const events = historyOf(
+        Array.from({ length: 16 }, (_, n) => [n % 4, n % 2, n < 2 ? `word ${long}` : `word ${n}`] as const),
+      );
+      const expected = referenceSearch(events, requestOf('word'));
+      expect(expected).toHaveLength(12);
+      await applyAll(model, events, [7]);
+      for (const sizes of [[5], [events.length], [events.length - 12, 1]]) {
+        await harness.forget();
+        const other = harness.open(smallTuning);
+        await applyAll(other, events, sizes);
+        expect(await other.checkpoint(partition)).toMatchObject({ seq: events.length });
+        expect(await findAll(other, requestOf('word'))).toEqual(expected);
+      }
+    }, 60_000);
+
+    it('goes on under what it remembers only while the store is where it left it', async () => {
+      const events = historyOf(Array.from({ length: 24 }, (_, n) => [n % 4, n % 2, `word ${n}`] as const));
+      const setUp = events.length - 24;
+      await applyAll(model, events.slice(0, setUp + 8), [setUp + 4, 2]);
+      // Another is faster for a while, and then one of them begins anew.
+      await applyAll(harness.open(smallTuning), events.slice(0, setUp + 14), [3]);
+      await applyAll(model, events.slice(0, setUp + 20), [1]);
+      await harness.clear();
+      expect(await model.applyBatch(batchOf(events, setUp + 20, events.length))).toEqual({
+        kind: 'gap',
+        seq: 0,
+      });
+      await applyAll(model, events, [6]);
+      expect(await findAll(model, requestOf('word'))).toEqual(referenceSearch(events, requestOf('word')));
     });
 
     describeCheckpoints(() => model);

@@ -42,6 +42,11 @@ const open = async (): Promise<SearchHarness & { database: string }> => {
       await team.deleteMany({});
       await message.deleteMany({});
     },
+    forget: async () => {
+      const { checkpoint, team } = searchCollectionsOf(databaseOf(client, database));
+      await checkpoint.deleteMany({});
+      await team.deleteMany({});
+    },
     close: async () => {
       await client.db(database).dropDatabase();
       await client.close();

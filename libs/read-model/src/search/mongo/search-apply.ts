@@ -6,11 +6,14 @@
  * Crash points: rows of the parts before are beyond the message count of their team, where no search looks; they are written
  * again, under the same ordinals, by whoever applies the batch. Every part finds the checkpoint where the first did, or begins
  * anew: nobody writes a row of another epoch, or below a count that someone else has moved on.
+ *
+ * A row is usually new, so it is inserted, which costs the server a fraction of replacing it. Where one stands already (of a
+ * crash between parts) the transaction ends, and the rest of the batch is written over whatever is there.
  */
 
 import type { TeamId } from '@chat/contracts/ids';
 import type { ClientSession } from 'mongodb';
-import { takeCheckpoint } from '../../mongo/apply.ts';
+import { isDuplicateKey, takeCheckpoint } from '../../mongo/apply.ts';
 import type { Transactions } from '../../mongo/transactions.ts';
 import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../../port.ts';
 import { type SearchRow, type Tokenised, inParts, searchRows, teamsOfMessages } from '../rows.ts';
@@ -31,6 +34,10 @@ type Plan = {
   readonly messageCounts: ReadonlyMap<TeamId, number>;
 };
 
+type Step = { readonly done: ApplyResult } | { readonly plan: Plan; readonly writtenCount: number };
+/** `insert`: none of them is in the store; otherwise error 11000, and the transaction is over. */
+type Writes = 'insert' | 'replace';
+
 export const applySearchBatch = async (
   collections: SearchCollections,
   transactions: Transactions,
@@ -38,8 +45,9 @@ export const applySearchBatch = async (
 ): Promise<ApplyResult> => {
   let plan: Plan | undefined;
   let writtenCount = 0;
-  for (;;) {
-    const step = await transactions.run(batch.partition, async (session) => {
+  let how: Writes = 'insert';
+  const writePart = (): Promise<Step> =>
+    transactions.run(batch.partition, async (session) => {
       const held = await takeCheckpoint(session, collections, batch);
       const refuse = async (value: ApplyResult) => {
         await session.abortTransaction();
@@ -51,12 +59,19 @@ export const applySearchBatch = async (
       const isSame = plan?.heldSeq === held.seq;
       const current = isSame && plan ? plan : await planOf(session, collections, batch.events, held.seq);
       const at = isSame ? writtenCount : 0;
-      await writeMessages(session, collections, current.parts[at] ?? []);
+      await writeMessages(session, collections, current.parts[at] ?? [], how);
       if (at + 1 < current.parts.length) return { plan: current, writtenCount: at + 1 };
       return { done: await writeEnd(session, collections, batch, current) };
     });
-    if ('done' in step) return step.done;
-    ({ plan, writtenCount } = step);
+  for (;;) {
+    try {
+      const step = await writePart();
+      if ('done' in step) return step.done;
+      ({ plan, writtenCount } = step);
+    } catch (error) {
+      if (how === 'replace' || !isDuplicateKey(error)) throw error;
+      how = 'replace';
+    }
   }
 };
 
@@ -80,12 +95,17 @@ const writeMessages = async (
   session: ClientSession,
   { message }: SearchCollections,
   part: Plan['parts'][number],
+  how: Writes,
 ): Promise<void> => {
   if (part.length === 0) return;
-  const replaces = part.map((row) => {
-    const replacement = docOf(row);
-    return { replaceOne: { filter: { _id: replacement._id }, replacement, upsert: true } };
-  });
+  const documents = part.map(searchDocOf);
+  if (how === 'insert') {
+    await message.insertMany(documents, { session, ordered: true });
+    return;
+  }
+  const replaces = documents.map((replacement) => ({
+    replaceOne: { filter: { _id: replacement._id }, replacement, upsert: true },
+  }));
   await message.bulkWrite(replaces, { session, ordered: true });
 };
 
@@ -104,8 +124,10 @@ const writeEnd = async (
   return { kind: 'applied', checkpoint: reached };
 };
 
-const docOf = ({ folded, ...row }: Tokenised<SearchRow>): SearchMessageDoc => ({
-  _id: ordinalKey(row.teamId, row.ordinal),
-  ...row,
-  ...(folded === row.text ? {} : { folded }),
-});
+/** Field by field, as it is done for every message: an object made of the rest of another is dear. */
+export const searchDocOf = (row: Tokenised<SearchRow>): SearchMessageDoc => {
+  const { teamId, ordinal, seq, channelId, channelSeq, id, actor, at, text, folded, tokens } = row;
+  const _id = ordinalKey(teamId, ordinal);
+  const doc = { _id, teamId, ordinal, seq, channelId, channelSeq, id, actor, at, text, tokens };
+  return folded === text ? doc : { ...doc, folded };
+};

@@ -31,6 +31,9 @@ const open = async (): Promise<SearchHarness & { pool: pg.Pool }> => {
     clear: async () => {
       await pool.query(`TRUNCATE ${schema}.checkpoint, ${schema}.team, ${schema}.message`);
     },
+    forget: async () => {
+      await pool.query(`TRUNCATE ${schema}.checkpoint, ${schema}.team`);
+    },
     close: async () => {
       await pool.end();
       await database.drop();

@@ -16,7 +16,7 @@ import {
 } from '../find.ts';
 import type { SearchModel, SearchRequest } from '../port.ts';
 import { actorToken, channelToken, gramTokens, seedOf } from '../tokens.ts';
-import { applySearchBatch } from './search-apply.ts';
+import { createSearchApplier } from './search-apply.ts';
 
 export type PostgresSearchDeps = {
   /** Owned by the caller, who ends it. */
@@ -74,7 +74,7 @@ export const createPostgresSearchModel = ({
       });
       return rows[0];
     },
-    applyBatch: (batch) => applySearchBatch({ pool, schema, tuning }, batch),
+    applyBatch: createSearchApplier({ pool, schema, tuning }),
     adoptEpoch: async (partition, from, epoch) => {
       const { rowCount } = await pool.query(
         `UPDATE ${schema}.checkpoint SET epoch = $4 WHERE p = $1 AND epoch = $2 AND seq = $3`,
