@@ -33,6 +33,21 @@ export const headsOf = async ({
     return found.exists ? found.lastSeq : 0;
   });
 
+/**
+ * What a version must have, by partition, to take the place of `live`: all that the stream holds, and all that `live` has. The stream
+ * alone is no witness: one that was lost ends at nothing until the writer has filled it again. Of another epoch `live` is none.
+ */
+export const endsOf = (
+  { partitionCount, nats, store }: ProgressDeps,
+  live: VersionId,
+): Promise<readonly number[]> =>
+  eachPartition(partitionCount, async (partition) => {
+    const found = await streamState(nats.jsm, evtStream(partition));
+    const checkpoint = await store.open(live).target.checkpoint(partition).catch(noneIfNotThere);
+    const isOfEpoch = !found.exists || found.epoch === checkpoint?.epoch;
+    return Math.max(found.exists ? found.lastSeq : 0, isOfEpoch ? (checkpoint?.seq ?? 0) : 0);
+  });
+
 export const progressOf = async (
   { partitionCount, store }: Pick<ProgressDeps, 'partitionCount' | 'store'>,
   id: VersionId,

@@ -16,10 +16,11 @@ import {
   buildingVersion,
   changeCatalog,
   forgetVersion,
+  liveVersion,
   switchVersion,
 } from '@chat/read-model/catalog/catalog';
 import type { VersionId, ViewStore } from '@chat/read-model/catalog/view-store';
-import { type ProgressDeps, headsOf, progressOf } from './progress.ts';
+import { type ProgressDeps, endsOf, progressOf } from './progress.ts';
 
 export type RebuildControllerDeps = ProgressDeps & {
   readonly store: ViewStore;
@@ -31,20 +32,21 @@ export type RebuildControllerDeps = ProgressDeps & {
 
 export type RebuildController = { afterLook(catalog: Catalog): Promise<void> };
 
-/** A version has caught up when it has, in every partition, all that the streams held so long ago, or at the look before. */
+/** A version has caught up when it has, in every partition, all that streams and live version held so long ago, or at the look before. */
 const CAUGHT_UP_MS = 500;
 const SWEEP_INTERVAL_MS = 10_000;
 
 export const createRebuildController = (deps: RebuildControllerDeps): RebuildController => {
   const { store, graceMs, log } = deps;
-  /** Ends of the streams at some look; at most one of each version that is being built. */
+  /** Ends of streams and live version at some look; at most one of each version that is being built. */
   const samples = new Map<string, { readonly heads: readonly number[]; readonly atMs: number }>();
   let sweptAtMs = -Infinity;
 
   /** A version that stands still at an event, however near to the end, has not. */
-  const hasCaughtUp = async (id: VersionId): Promise<boolean> => {
+  const hasCaughtUp = async (id: VersionId, live: number): Promise<boolean> => {
     const key = `${id.view}-${id.version}`;
-    const sample = samples.get(key) ?? { heads: await headsOf(deps), atMs: performance.now() };
+    const heads = samples.get(key)?.heads ?? (await endsOf(deps, { view: id.view, version: live }));
+    const sample = samples.get(key) ?? { heads, atMs: performance.now() };
     samples.set(key, sample);
     const partitions = await progressOf(deps, id, sample.heads);
     if (partitions.every(({ headSeq, seq }) => seq >= headSeq)) return true;
@@ -52,9 +54,10 @@ export const createRebuildController = (deps: RebuildControllerDeps): RebuildCon
     return false;
   };
 
-  const switchIfCaughtUp = async (view: ViewName, version: number): Promise<void> => {
-    if (!(await hasCaughtUp({ view, version }))) return;
-    await store.analyzeVersion({ view, version });
+  const switchIfCaughtUp = async (view: ViewName, version: number, live: number): Promise<void> => {
+    if (!(await hasCaughtUp({ view, version }, live))) return;
+    // Without statistics questions are slow until the server gathers them by itself; a version that never goes live is worse.
+    await step('the gathering of statistics', () => store.analyzeVersion({ view, version }));
     const change = await changeCatalog(store.catalog, view, (entry, nowMs) =>
       switchVersion(entry, version, nowMs, graceMs),
     );
@@ -78,9 +81,17 @@ export const createRebuildController = (deps: RebuildControllerDeps): RebuildCon
     const found = await store.listVersions();
     const { entries } = await store.catalog.read();
     for (const id of found) {
-      const { revision, versions } = entries[id.view];
+      const { revision, lastVersion, versions } = entries[id.view];
       // Nothing was ever written down of this view: the catalogue is no witness.
       if (revision === 0 || versions.some(({ version }) => version === id.version)) continue;
+      if (id.version > lastVersion) {
+        // A version is made only after its number was given: this catalogue is older than the store, so it is no witness either.
+        log.warn(
+          id,
+          'a version that the catalogue never gave is left alone; drop it by hand if nobody misses it',
+        );
+        continue;
+      }
       await store.dropVersion(id);
       log.warn(id, 'a version that no catalogue names was dropped');
     }
@@ -96,7 +107,8 @@ export const createRebuildController = (deps: RebuildControllerDeps): RebuildCon
     afterLook: async ({ entries, nowMs }) => {
       for (const view of store.views) {
         const building = buildingVersion(entries[view]);
-        if (building) await step('a switch', () => switchIfCaughtUp(view, building.version));
+        const live = liveVersion(entries[view]).version;
+        if (building) await step('a switch', () => switchIfCaughtUp(view, building.version, live));
         for (const { version, state, dropAfterMs = Infinity } of entries[view].versions) {
           const isOver = state === 'retired' && nowMs >= dropAfterMs + 2 * deps.intervalMs;
           if (isOver) await step('a drop', () => end({ view, version }));

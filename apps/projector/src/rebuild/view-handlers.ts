@@ -45,7 +45,12 @@ export const createViewHandlers = (deps: OpsHandlersDeps): OpsHandlers => {
 
   const begin = async (view: ViewName): Promise<OpsAnswer> => {
     await store.catalog.prepare();
-    return answerOf(view, await changeCatalog(store.catalog, view, beginRebuild));
+    const held = (await store.listVersions()).filter((id) => id.view === view);
+    const heldMax = Math.max(0, ...held.map(({ version }) => version));
+    const change = await changeCatalog(store.catalog, view, (entry, nowMs) =>
+      beginRebuild(entry, nowMs, heldMax),
+    );
+    return answerOf(view, change);
   };
 
   const describe = async (views: readonly ViewName[]): Promise<OpsAnswer> => {

@@ -46,6 +46,12 @@ describe('the catalogue of a view', () => {
     expect(again.versions.map(({ version }) => version)).toEqual([1, 3]);
   });
 
+  it('gives no number that the store holds already, whatever the catalogue remembers', () => {
+    const begun = beginRebuild(firstEntry('core'), 10, 4);
+    expect(begun).toMatchObject({ version: 5, entry: { lastVersion: 5 } });
+    expect(beginRebuild(firstEntry('core'), 10, 1)).toMatchObject({ version: 2 });
+  });
+
   it('switches to nothing but the version that is being built', () => {
     const building = entryOf(beginRebuild(firstEntry('core'), 10));
     for (const version of [1, 3]) {

@@ -91,11 +91,14 @@ const withVersions = (entry: ViewEntry, versions: readonly ViewVersion[]): ViewE
   versions,
 });
 
-/** Begins to build the next version. */
-export const beginRebuild = (entry: ViewEntry, nowMs: number): Change => {
+/**
+ * Begins to build the next version. `heldMax`: the greatest one that the store holds. It is greater than any that was given where the
+ * catalogue is older than the store (lost, or restored by itself): what is left of it must not be taken for the new one.
+ */
+export const beginRebuild = (entry: ViewEntry, nowMs: number, heldMax = 0): Change => {
   const building = buildingVersion(entry);
   if (building) return { kind: 'refused', code: 'REBUILD_RUNNING', version: building.version };
-  const version = entry.lastVersion + 1;
+  const version = Math.max(entry.lastVersion, heldMax) + 1;
   const begun: ViewVersion = { version, state: 'building', begunAtMs: nowMs };
   const next = withVersions(entry, [...entry.versions, begun]);
   return { kind: 'changed', version, entry: { ...next, lastVersion: version } };
