@@ -26,13 +26,30 @@ const isPlain = (code: number): boolean =>
   (code >= 0x30a1 && code <= 0x30fa) ||
   (code >= 0x4e00 && code <= 0x9fff);
 
+/** Letters whose folding is remembered: those of the first two planes, at most that many. */
+const REMEMBERED_MAX_CODE = 0x1ffff;
+
+/**
+ * Normalising a letter takes a microsecond: long texts in letters that are not ASCII would hold up the process for seconds, and the
+ * transaction they are written in for longer than it may be silent.
+ */
+const remembered = <T extends string | boolean>(make: (letter: string) => T): ((code: number) => T) => {
+  const known = new Map<number, T>();
+  return (code) => {
+    const found = known.get(code);
+    if (found !== undefined) return found;
+    const made = make(String.fromCodePoint(code));
+    if (code <= REMEMBERED_MAX_CODE) known.set(code, made);
+    return made;
+  };
+};
+
+const isCombining = remembered((letter) => combining.test(letter.normalize('NFKD')));
+
 const combines = (text: string, at: number, code: number): boolean => {
   if (code < 0x300) return code === 0xad;
   if (isPlain(code)) return false;
-  return (
-    text.codePointAt(at - 1) === ZERO_WIDTH_JOINER ||
-    combining.test(String.fromCodePoint(code).normalize('NFKD'))
-  );
+  return text.codePointAt(at - 1) === ZERO_WIDTH_JOINER || isCombining(code);
 };
 
 /** `visit` gets what each segment folds to, in order. */
@@ -56,8 +73,13 @@ const foldSegment = (text: string, start: number, end: number): string => {
     if (code < 0x80) return code <= 0x20 || code === 0x7f ? ' ' : text.charAt(start).toLowerCase();
     if (isPlain(code)) return text.charAt(start);
   }
+  const letter = text.codePointAt(start) ?? 0;
+  return end - start === (letter > 0xffff ? 2 : 1) ? foldLetter(letter) : foldWhole(text.slice(start, end));
+};
+
+const foldWhole = (segment: string): string => {
   let folded = '';
-  const compatible = text.slice(start, end).replace(ignorable, '').normalize('NFKC');
+  const compatible = segment.replace(ignorable, '').normalize('NFKC');
   // There and back, each letter by itself: `ß` and `ẞ` become `ss`, and a sigma is the same at the end of a word.
   for (const letter of compatible) {
     for (const upper of letter.toLowerCase().toUpperCase()) folded += upper.toLowerCase();
@@ -65,6 +87,7 @@ const foldSegment = (text: string, start: number, end: number): string => {
   folded = folded.normalize('NFKC').replace(ignorable, '');
   return blank.test(folded) ? ' ' : folded;
 };
+const foldLetter = remembered(foldWhole);
 
 /** What needs no look at each character: printable ASCII without runs of blanks. */
 const isSimple = (text: string): boolean => !/[^\x20-\x7e]| {2}/.test(text);
@@ -72,8 +95,12 @@ const isSimple = (text: string): boolean => !/[^\x20-\x7e]| {2}/.test(text);
 export const foldText = (text: string): string => {
   if (isSimple(text)) return text.toLowerCase();
   let folded = '';
+  // Told by the part: to look at the end of what is joined so far copies it all.
+  let endsBlank = false;
   eachSegment(text, (part) => {
-    if (part !== ' ' || !folded.endsWith(' ')) folded += part;
+    if (part === ' ' && endsBlank) return;
+    folded += part;
+    if (part !== '') endsBlank = part.endsWith(' ');
   });
   return folded;
 };
