@@ -380,6 +380,31 @@ it('an operator that adopts takes the stream’s version, and the partition goes
   expect(await adoptStream(deps, 0)).toMatchObject({ ok: false });
 });
 
+it('an empty stream of another epoch halts the partition, and there is nothing in it to adopt', async () => {
+  const rig = await createRig();
+  const writer = await rig.startWriter();
+  await rig.createTeam(newTeamId(0), 'alice');
+  await rig.consistent(0);
+  await writer.stop();
+  const { jsm } = await rig.connect('writer');
+  // As by hand: `nats stream add` knows no epoch.
+  const { config } = await rig.ops.jsm.streams.info('EVT_0');
+  await rig.ops.jsm.streams.delete('EVT_0');
+  await rig.ops.jsm.streams.add({ ...config, metadata: {} });
+  await rig.startWriter({ instanceId: 'w2' });
+  await eventually('halted', async () => {
+    const [row] = await rig.query<{ halted: string | null }>('SELECT halted FROM partition');
+    return row?.halted !== null;
+  });
+  const before = await stateOf(rig);
+  const deps = { databaseUrl: rig.databaseUrl, streams: createWriterStreams(jsm, { replicas: 1 }) };
+  expect(await adoptStream(deps, 0)).toMatchObject({
+    ok: false,
+    message: expect.stringMatching(/nothing to adopt/),
+  });
+  expect(await stateOf(rig)).toEqual(before);
+});
+
 it('an operator that discards starts a new epoch with the database’s version', async () => {
   const { rig, teamId, channelId, inDatabase, deps } = await divergedRig();
   const [before] = await rig.query<{ epoch: string }>('SELECT epoch FROM partition');

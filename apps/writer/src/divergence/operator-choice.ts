@@ -75,6 +75,12 @@ export const adoptStream = ({ databaseUrl, streams }: OperatorDeps, p: number): 
     const stream = await streams.state(evtStream(p));
     if (!stream.exists)
       return { ok: false, message: `${evtStream(p)} does not exist: there is nothing to adopt` };
+    // One made by hand, most likely: adopting it would remove every row of the partition.
+    if (stream.lastSeq === 0)
+      return {
+        ok: false,
+        message: `partition ${p}: ${evtStream(p)} never held an event: there is nothing to adopt; nothing was changed`,
+      };
     const last = await streams.message(evtStream(p), stream.lastSeq);
     if (last && last.header(HEADER_MORE_OF_COMMAND) !== '') {
       return {
