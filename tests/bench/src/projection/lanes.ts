@@ -3,7 +3,7 @@
  * them, and the rows that must come of them. The writer must not run meanwhile: it would find a stream ahead of its log.
  */
 
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { encodeEvent } from '@chat/contracts/events';
 import {
   type ChannelId,
@@ -81,6 +81,10 @@ export const nextMessages = (lane: Lane, count: number): readonly MessageRow[] =
 
 const encoded = ({ seq, at, channelId, channelSeq, id, actor, text }: MessageRow): string =>
   encodeEvent(seq, 'message.sent', 1, at, channelId, channelSeq, id, HASH, actor, JSON.stringify({ text }));
+
+/** Of the event's payload, as the projector keeps it with its checkpoint. */
+export const digestOf = (row: MessageRow): string =>
+  createHash('sha256').update(encoded(row)).digest('base64url').slice(0, 22);
 
 export type Appender = {
   /** Appends them to the lane's stream, each under its own sequence; throws when the stream numbers them otherwise. */

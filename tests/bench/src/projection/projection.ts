@@ -1,11 +1,14 @@
 /**
- * `--only projection`: how many events a second the projector brings into the read model from a backlog, against bulk
+ * `--only projection`: how many events a second the projector brings into the read store from a backlog, against bulk
  * writes of the same documents into the same server in the same run; and how far it lags at 70 % of that.
  *
  * Gateway, writer and api stand still. Rounds alternate: a backlog is appended, the projector starts and works it off
- * (counted from its first checkpoint on), and is stopped; then the same rows are written raw, a lane for each partition.
+ * (counted from its first checkpoint on), and is stopped; then the same documents are written raw, a lane for each partition and
+ * view. First `core` alone (search stands at the end of the stream already), then both views, each against its own documents.
  */
 
+import { type ViewName, viewNames } from '@chat/read-model/catalog/catalog';
+import type { MessageRow } from '@chat/read-model/fold';
 import { cpuUs } from '../cpu.ts';
 import { createHistogram } from '../histogram.ts';
 import { median } from '../report.ts';
@@ -13,7 +16,7 @@ import type { StackTarget } from '../stack-target.ts';
 import { usersOf } from '../target.ts';
 import type { Scenario } from '../scenarios.ts';
 import type { BenchStore } from './bench-store.ts';
-import { type Appender, type Lane, lanesOf, nextMessages } from './lanes.ts';
+import { type Appender, type Lane, digestOf, lanesOf, nextMessages } from './lanes.ts';
 
 export type ProjectionSizes = {
   readonly channelCount: number;
@@ -32,20 +35,23 @@ export const projectionSizes: ProjectionSizes = {
   lagMs: 15_000,
 };
 
-export type ProjectionRound = {
+export type ProjectionRun = {
   readonly projectedPerSecond: number;
   readonly rawPerSecond: number;
   /** CPU µs an event, by process: of the projection, and of the raw writes. */
   readonly projectedCpuUs: Readonly<Record<string, number>>;
   readonly rawCpuUs: Readonly<Record<string, number>>;
 };
+/** `core` alone, and with search. */
+export type ProjectionRound = { readonly core: ProjectionRun; readonly both: ProjectionRun };
+type Lag = { readonly p50Ms: number; readonly p99Ms: number };
 
 export type ProjectionResult = {
   readonly rounds: readonly ProjectionRound[];
-  readonly ratio: number;
+  readonly ratio: { readonly core: number; readonly both: number };
   readonly lagPerSecond: number;
-  /** From when an event was due in the stream to when a checkpoint beyond it was seen. */
-  readonly lag: { readonly p50Ms: number; readonly p99Ms: number };
+  /** From when an event was due in the stream to when a checkpoint of the view beyond it was seen. */
+  readonly lag: Readonly<Record<ViewName, Lag>>;
 };
 
 export const AIM_RATIO = 0.7;
@@ -82,17 +88,20 @@ const sum = (values: Iterable<number>): number => [...values].reduce((total, val
 const perEvent = (before: Clocks, after: Clocks, count: number, names: readonly string[]): Clocks =>
   Object.fromEntries(names.map((name) => [name, ((after[name] ?? 0) - (before[name] ?? 0)) / count]));
 
-/** Polls until every lane is projected; answers when that was, and when and where the first checkpoint moved. */
+/** Polls until every lane is projected in all views; tells when the first checkpoint moved, and what was left to do then. */
 const untilProjected = async (
   { store }: ProjectionDeps,
   lanes: readonly Lane[],
+  views: readonly ViewName[],
   onFirst: (leftCount: number) => void = () => undefined,
 ): Promise<void> => {
   const deadlineMs = performance.now() + TIMEOUT_MS;
   let leftAtStart: number | undefined;
   for (;;) {
-    const positions = await store.positions();
-    const left = sum(lanes.map(({ partition, lastSeq }) => lastSeq - (positions.get(partition) ?? 0)));
+    const positions = await Promise.all(views.map((view) => store.positions(view)));
+    const leftOf = ({ partition, lastSeq }: Lane): number =>
+      sum(positions.map((seqs) => lastSeq - (seqs.get(partition) ?? 0)));
+    const left = sum(lanes.map(leftOf)) / views.length;
     leftAtStart ??= left;
     if (left < leftAtStart) {
       onFirst(left);
@@ -104,48 +113,60 @@ const untilProjected = async (
   }
 };
 
+/** One lane after another batch. */
+const writeAll = async <R>(rows: readonly R[], write: (batch: readonly R[]) => Promise<void>) => {
+  for (let from = 0; from < rows.length; from += RAW_BATCH_COUNT)
+    await write(rows.slice(from, from + RAW_BATCH_COUNT));
+};
+
 const rawWrites = async (
   { store, target }: ProjectionDeps,
-  rows: readonly (readonly Parameters<BenchStore['write']>[0][number][])[],
-  servers: readonly string[],
-): Promise<{ readonly perSecond: number; readonly cpu: Clocks }> => {
+  rows: readonly (readonly MessageRow[])[],
+  views: readonly ViewName[],
+  server: string,
+): Promise<Pick<ProjectionRun, 'rawPerSecond' | 'rawCpuUs'>> => {
   await store.clear();
+  const documents = views.includes('search') ? rows.map(store.searchDocuments) : [];
   const count = sum(rows.map(({ length }) => length));
   const read = (): Clocks => ({ ...target.clocks(), client: cpuUs(process.pid) });
   const before = read();
   const startMs = performance.now();
-  await Promise.all(
-    rows.map(async (lane) => {
-      for (let from = 0; from < lane.length; from += RAW_BATCH_COUNT)
-        await store.write(lane.slice(from, from + RAW_BATCH_COUNT));
-    }),
-  );
+  await Promise.all([
+    ...rows.map((lane) => writeAll(lane, store.writeCore)),
+    ...documents.map((lane) => writeAll(lane, store.writeSearch)),
+  ]);
   const seconds = (performance.now() - startMs) / 1000;
-  return { perSecond: count / seconds, cpu: perEvent(before, read(), count, [...servers, 'client']) };
+  return { rawPerSecond: count / seconds, rawCpuUs: perEvent(before, read(), count, [server, 'client']) };
 };
 
-const runRound = async (deps: ProjectionDeps, lanes: readonly Lane[]): Promise<ProjectionRound> => {
-  const { target, appender, sizes } = deps;
+const runOnce = async (
+  deps: ProjectionDeps,
+  lanes: readonly Lane[],
+  views: readonly ViewName[],
+): Promise<ProjectionRun> => {
+  const { target, appender, store, sizes } = deps;
   const { stack } = target;
   const server = stack.mongo === undefined ? 'postgres' : 'mongod';
   const rows = lanes.map((lane) => nextMessages(lane, sizes.messagesPerPartitionCount));
   await Promise.all(lanes.map((lane, at) => appender.append(lane, rows[at]!)));
+  if (!views.includes('search')) {
+    for (const [at, { partition, lastSeq }] of lanes.entries())
+      await store.skipSearch(partition, lastSeq, digestOf(rows[at]!.at(-1)!));
+  }
   await stack.start('projector-1');
   let first = { ms: 0, left: 0, clocks: target.clocks() };
-  await untilProjected(deps, lanes, (left) => {
+  await untilProjected(deps, lanes, views, (left) => {
     first = { ms: performance.now(), left, clocks: target.clocks() };
   });
   const seconds = (performance.now() - first.ms) / 1000;
   const projectedCpuUs = perEvent(first.clocks, target.clocks(), first.left, ['projector', server, 'nats']);
   await stack.stop('projector-1');
-  const raw = await rawWrites(deps, rows, [server]);
-  return {
-    projectedPerSecond: first.left / seconds,
-    rawPerSecond: raw.perSecond,
-    projectedCpuUs,
-    rawCpuUs: raw.cpu,
-  };
+  const raw = await rawWrites(deps, rows, views, server);
+  return { projectedPerSecond: first.left / seconds, projectedCpuUs, ...raw };
 };
+
+const ratioOf = ({ projectedPerSecond, rawPerSecond }: ProjectionRun): number =>
+  projectedPerSecond / rawPerSecond;
 
 /** Appends at a steady rate, and looks all the time how far the projector is. */
 const runLag = async (
@@ -153,7 +174,6 @@ const runLag = async (
   lanes: readonly Lane[],
   perSecond: number,
 ): Promise<ProjectionResult['lag']> => {
-  const histogram = createHistogram();
   const startMs = performance.now();
   const totalCount = Math.round((perSecond * sizes.lagMs) / 1000);
   const laneShare = Math.floor(totalCount / lanes.length);
@@ -168,11 +188,12 @@ const runLag = async (
       await wait(1);
     }
   };
-  const look = async (): Promise<void> => {
+  const look = async (view: ViewName): Promise<Lag> => {
+    const histogram = createHistogram();
     const seen = new Map(baseSeqs);
     const deadlineMs = startMs + sizes.lagMs + TIMEOUT_MS;
     while ([...seen].some(([lane, seq]) => seq < baseSeqs.get(lane)! + laneShare)) {
-      const positions = await store.positions();
+      const positions = await store.positions(view);
       const nowMs = performance.now();
       if (nowMs > deadlineMs) throw new Error('the projector does not follow');
       for (const [lane, from] of seen) {
@@ -183,9 +204,10 @@ const runLag = async (
       }
       await wait(POLL_MS);
     }
+    return { p50Ms: histogram.quantileMs(0.5), p99Ms: histogram.quantileMs(0.99) };
   };
-  await Promise.all([look(), ...lanes.map(feed)]);
-  return { p50Ms: histogram.quantileMs(0.5), p99Ms: histogram.quantileMs(0.99) };
+  const [core, search] = await Promise.all([look('core'), look('search'), ...lanes.map(feed)]);
+  return { core, search };
 };
 
 export const measureProjection = async (deps: ProjectionDeps): Promise<ProjectionResult> => {
@@ -194,20 +216,23 @@ export const measureProjection = async (deps: ProjectionDeps): Promise<Projectio
   const lanes = lanesOf(await target.channelsOf(scenarioOf(sizes), usersOf(scenarioOf(sizes))));
   for (const name of ['gateway-1', 'writer-1', 'api-1']) await stack.stop(name);
   for (const lane of lanes) lane.lastSeq = await appender.lastSeqOf(lane);
-  await untilProjected(deps, lanes);
+  await untilProjected(deps, lanes, viewNames);
   await stack.stop('projector-1');
   const rounds: ProjectionRound[] = [];
   for (let at = 1; at <= sizes.roundCount; at += 1) {
-    const round = await runRound(deps, lanes);
-    rounds.push(round);
-    say(
-      `round ${at}: projected ${Math.round(round.projectedPerSecond)}/s, raw ${Math.round(round.rawPerSecond)}/s`,
-    );
+    const core = await runOnce(deps, lanes, ['core']);
+    const both = await runOnce(deps, lanes, viewNames);
+    rounds.push({ core, both });
+    for (const [name, run] of [['core', core] as const, ['both', both] as const])
+      say(
+        `round ${at}, ${name}: projected ${run.projectedPerSecond.toFixed(0)}/s, raw ${run.rawPerSecond.toFixed(0)}/s`,
+      );
   }
-  const ratio = median(
-    rounds.map(({ projectedPerSecond, rawPerSecond }) => projectedPerSecond / rawPerSecond),
-  );
-  const lagPerSecond = Math.round(LAG_LOAD * median(rounds.map((round) => round.projectedPerSecond)));
+  const ratio = {
+    core: median(rounds.map(({ core }) => ratioOf(core))),
+    both: median(rounds.map(({ both }) => ratioOf(both))),
+  };
+  const lagPerSecond = Math.round(LAG_LOAD * median(rounds.map(({ both }) => both.projectedPerSecond)));
   await stack.start('projector-1');
   await stack.ready('projector-1');
   const lag = await runLag(deps, lanes, lagPerSecond);
@@ -219,15 +244,23 @@ const show = (of: Clocks): string =>
     .map(([name, us]) => `${name} ${us.toFixed(0)}`)
     .join(', ');
 
-export const projectionReport = (storeName: string, result: ProjectionResult): string => {
-  const of = (pick: (round: ProjectionRound) => number): string =>
-    Math.round(median(result.rounds.map(pick))).toLocaleString('en');
-  const last = result.rounds.at(-1)!;
-  return [
-    `${storeName}: projected ${of((round) => round.projectedPerSecond)} events/s, raw bulk writes ` +
-      `${of((round) => round.rawPerSecond)} documents/s: ${result.ratio.toFixed(2)} (aim ≥ ${AIM_RATIO})`,
-    `${storeName}: CPU µs an event: projected ${show(last.projectedCpuUs)}; raw ${show(last.rawCpuUs)}`,
-    `${storeName}: lag at ${result.lagPerSecond} events/s: p50 ${result.lag.p50Ms.toFixed(0)} ms, ` +
-      `p99 ${result.lag.p99Ms.toFixed(0)} ms`,
+export const projectionReport = (storeName: string, { rounds, ratio, lagPerSecond, lag }: ProjectionResult) =>
+  [
+    ...(['core', 'both'] as const).flatMap((name) => {
+      const runs = rounds.map((round) => round[name]);
+      const of = (pick: (run: ProjectionRun) => number): string =>
+        Math.round(median(runs.map(pick))).toLocaleString('en');
+      const last = runs.at(-1)!;
+      const views = name === 'core' ? 'core alone' : 'core and search';
+      return [
+        `${storeName}, ${views}: projected ${of((run) => run.projectedPerSecond)} events/s, the same documents written raw ` +
+          `${of((run) => run.rawPerSecond)} events/s: ${ratio[name].toFixed(2)} (aim ≥ ${AIM_RATIO})`,
+        `${storeName}, ${views}: CPU µs an event: projected ${show(last.projectedCpuUs)}; raw ${show(last.rawCpuUs)}`,
+      ];
+    }),
+    ...viewNames.map(
+      (view) =>
+        `${storeName}, ${view}: lag at ${lagPerSecond} events/s: p50 ${lag[view].p50Ms.toFixed(0)} ms, ` +
+        `p99 ${lag[view].p99Ms.toFixed(0)} ms`,
+    ),
   ].join('\n');
-};
