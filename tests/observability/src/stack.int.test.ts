@@ -182,7 +182,8 @@ describe('a real Prometheus', () => {
     const empty: string[] = [];
     for (const query of queries) if ((await prometheus.query(query)).length === 0) empty.push(query);
     // Nothing is wrong here, so nothing is refused, closed, fails or drifts; and the read model is in PostgreSQL.
-    const mayBeEmpty = /ALERTS|_closed_total|_refusals_total|database_errors|_draining|hellos?_|device_lag|_drift_rows|chat_mongodb_/;
+    const mayBeEmpty =
+      /ALERTS|_closed_total|_refusals_total|database_errors|_draining|hellos?_|device_lag|_drift_rows|chat_mongodb_/;
     expect(empty.filter((query) => !mayBeEmpty.test(query))).toEqual([]);
   });
 
