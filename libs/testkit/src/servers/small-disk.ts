@@ -24,9 +24,11 @@ export type SmallDisk = {
   readonly stop: () => Promise<void>;
 };
 
-const PIECE_BYTES = 256 * 1024;
-/** The page of a tmpfs: less than it is never free. */
-const PAGE_BYTES = 4096;
+/**
+ * Down to the page of a tmpfs: less than it is never free. Few large writes first: each waits for a turn of the event loop, and
+ * that of a runner under load is late (640 small ones once took longer than the fault was to last).
+ */
+const PIECES_BYTES = [8 * 1024 * 1024, 256 * 1024, 4096] as const;
 const REFILL_EVERY_MS = 20;
 
 /** `umount -l`: a server that outlives the runner must not keep the mount. */
@@ -70,7 +72,7 @@ export const mountSmallDisk = async (options: {
   await mkdir(dir, { recursive: true });
   const holder = await hold(dir, options.sizeBytes);
   const file = join(dir, '.filler');
-  const piece = Buffer.alloc(PIECE_BYTES);
+  const piece = Buffer.alloc(PIECES_BYTES[0]);
   let filling: { readonly stopping: AbortController; readonly done: Promise<void> } | undefined;
   let stopped: Promise<void> | undefined;
 
@@ -78,17 +80,17 @@ export const mountSmallDisk = async (options: {
     const { bavail, bsize } = await statfs(dir);
     return bavail * bsize;
   };
+  const fits = async (filler: FileHandle, bytes: number): Promise<boolean> => {
+    try {
+      return (await filler.write(piece, 0, bytes)).bytesWritten === bytes;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      return false;
+    }
+  };
   /** Until nothing more goes in. */
   const topUp = async (filler: FileHandle): Promise<void> => {
-    for (let size = PIECE_BYTES; size >= PAGE_BYTES;) {
-      try {
-        const { bytesWritten } = await filler.write(piece, 0, size);
-        if (bytesWritten < size) size = PAGE_BYTES;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-        size = size > PAGE_BYTES ? PAGE_BYTES : 0;
-      }
-    }
+    for (const bytes of PIECES_BYTES) while (await fits(filler, bytes));
   };
   const keepFull = async (filler: FileHandle, { signal }: AbortController): Promise<void> => {
     try {
