@@ -63,17 +63,19 @@ describe('while mongod is gone', () => {
     expect(refused).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE', retryable: true } });
     expect(refused.body.retryAfterMs).toBeGreaterThan(0);
 
-    const reasonOf = (name: string, check: string): Promise<string> =>
+    const namesMongo = (name: string, check: string): Promise<true> =>
       eventually(
         `${name} says what it lacks`,
         async () => {
           const { status, body } = await readinessOf(world.stack.healthUrl(name));
-          return status === 503 && body.checks[check]?.ok === false ? body.checks[check].reason : undefined;
+          const found = body.checks[check];
+          // Before it is given up, a question that is late may be all that is known.
+          return status === 503 && found?.ok === false && /mongodb/i.test(found.reason ?? '');
         },
         { timeoutMs: REFUSED_TIMEOUT_MS },
       );
-    expect(await reasonOf('api-1', 'store')).toContain('MongoDB');
-    expect(await reasonOf('projector-1', `partition-${world.partition}`)).toContain('MongoDB');
+    await namesMongo('api-1', 'store');
+    await namesMongo('projector-1', `partition-${world.partition}`);
     for (const name of ['gateway-1', 'writer-1'])
       expect((await readinessOf(world.stack.healthUrl(name))).status, name).toBe(200);
   });
