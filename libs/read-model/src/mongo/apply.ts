@@ -10,6 +10,7 @@
 import type { ClientSession } from 'mongodb';
 import { type ChannelHead, type ChannelKey, foldBatch, headsNeeded } from '../fold.ts';
 import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../port.ts';
+import { nothingToApply } from '../standing.ts';
 import type { Collections, Store } from './collections.ts';
 import { channelKey } from './keys.ts';
 import { type MessageWrites, writeChanges } from './write-changes.ts';
@@ -40,13 +41,11 @@ const applyWith = (
 ): Promise<ApplyResult> =>
   transactions.run(batch.partition, async (session): Promise<ApplyResult> => {
     const held = await takeCheckpoint(session, collections, batch);
-    const refuse = async (value: ApplyResult): Promise<ApplyResult> => {
+    const answer = nothingToApply(held, batch);
+    if (answer) {
       await session.abortTransaction();
-      return value;
-    };
-    if (held.epoch !== batch.epoch) return refuse({ kind: 'epoch_differs', checkpoint: held });
-    if (held.seq < batch.afterSeq) return refuse({ kind: 'gap', seq: held.seq });
-    if (held.seq >= batch.upTo) return refuse({ kind: 'applied', checkpoint: held });
+      return answer;
+    }
     const fresh =
       held.seq === batch.afterSeq ? batch.events : batch.events.filter(({ event }) => event.seq > held.seq);
     await writeEvents(session, collections, batch.partition, fresh, how);

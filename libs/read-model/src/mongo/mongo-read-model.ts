@@ -17,11 +17,10 @@ import type {
 import { visibleAfter } from '../port.ts';
 import { applyBatch } from './apply.ts';
 import { channelViews } from './channel-list.ts';
-import { connector } from './client.ts';
+import { createCheckpoints } from './checkpoints.ts';
 import { type MessageDoc, READ_DATABASE, collectionsOf, databaseOf } from './collections.ts';
 import { below, belowAfter, channelKey, channelMemberKey, memberKey, messageKey } from './keys.ts';
 import { type Reader, inChunks, inSnapshot, stampOf, teamRoleOf } from './snapshot.ts';
-import { storeFaultOf } from './store-fault.ts';
 import { createTransactions } from './transactions.ts';
 
 export type MongoReadModelDeps = {
@@ -43,33 +42,13 @@ export const createMongoReadModel = ({
   const collections = collectionsOf(databaseOf(client, database));
   const transactions = createTransactions(client, collections, timeoutMs);
   const store = { client, collections, transactions, timeoutMs };
-  const connected = connector(client);
-  const guarded = async <T>(fn: () => Promise<T>): Promise<T> => {
-    try {
-      await connected();
-      return await fn();
-    } catch (error) {
-      throw storeFaultOf(error);
-    }
-  };
+  const { guarded, checkpoint, adoptEpoch } = createCheckpoints(client, collections.checkpoint, timeoutMs);
   const ask = <T>(fn: (reader: Reader) => Promise<T>): Promise<T> => guarded(() => inSnapshot(store, fn));
 
   return {
-    checkpoint: (partition) =>
-      guarded(async () => {
-        const row = await collections.checkpoint.findOne({ _id: partition }, { maxTimeMS: timeoutMs });
-        return row ? { epoch: row.epoch, seq: row.seq, digest: row.digest } : undefined;
-      }),
+    checkpoint,
     applyBatch: (batch) => guarded(() => applyBatch(store, batch)),
-    adoptEpoch: (partition, from, epoch) =>
-      guarded(async () => {
-        const filter = { _id: partition, epoch: from.epoch, seq: from.seq };
-        const { matchedCount } = await collections.checkpoint.updateOne(filter, {
-          $set: { epoch },
-          $inc: { turn: 1 },
-        });
-        return matchedCount === 1;
-      }),
+    adoptEpoch,
     teamsOf: (userId, page) => ask((reader) => teamsOf(reader, userId, page)),
     channels: (teamId, userId, page) =>
       ask(async (reader) => {

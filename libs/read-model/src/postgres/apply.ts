@@ -9,6 +9,7 @@ import { type ChannelHead, type ChannelKey, type Changes, foldBatch, headsNeeded
 import { KnownHeads, applyMessages } from './apply-messages.ts';
 import type { Client } from './upsert.ts';
 import { writeChanges } from './write-changes.ts';
+import { nothingToApply } from '../standing.ts';
 import { type ApplyResult, type Checkpoint, type EventBatch, LogFault, type ReadEvent } from '../port.ts';
 
 type CheckpointRow = { epoch: string; seq: number; digest: string };
@@ -89,15 +90,22 @@ const foldQuickly = (events: readonly ReadEvent[], heads: readonly ChannelHead[]
 };
 
 const applyInTransaction = (pool: pg.Pool, schema: string, batch: EventBatch): Promise<ApplyResult> =>
+  applyLocked(pool, schema, batch, (client, fresh) => writeEvents(client, schema, batch.partition, fresh));
+
+/** One transaction: locks the checkpoint, has what follows it written, moves it. Search keeps its checkpoints in the same way. */
+export const applyLocked = (
+  pool: pg.Pool,
+  schema: string,
+  batch: EventBatch,
+  write: (client: Client, fresh: readonly ReadEvent[]) => Promise<void>,
+): Promise<ApplyResult> =>
   inTransaction(pool, async (client) => {
     const held = await lockCheckpoint(client, schema, batch);
-    const refuse = (value: ApplyResult) => ({ commit: false, value });
-    if (held.epoch !== batch.epoch) return refuse({ kind: 'epoch_differs', checkpoint: held });
-    if (held.seq < batch.afterSeq) return refuse({ kind: 'gap', seq: held.seq });
-    if (held.seq >= batch.upTo) return refuse({ kind: 'applied', checkpoint: held });
+    const answer = nothingToApply(held, batch);
+    if (answer) return { commit: false, value: answer };
     const fresh =
       held.seq === batch.afterSeq ? batch.events : batch.events.filter(({ event }) => event.seq > held.seq);
-    await writeEvents(client, schema, batch.partition, fresh);
+    await write(client, fresh);
     const checkpoint: Checkpoint = { epoch: batch.epoch, seq: batch.upTo, digest: batch.digest };
     await client.query({
       name: `${schema}-checkpoint`,
@@ -106,6 +114,21 @@ const applyInTransaction = (pool: pg.Pool, schema: string, batch: EventBatch): P
     });
     return { commit: true, value: { kind: 'applied', checkpoint } };
   });
+
+/** False: the checkpoint is not at `from` any more. */
+export const adoptEpoch = async (
+  pool: pg.Pool,
+  schema: string,
+  partition: number,
+  from: Checkpoint,
+  epoch: string,
+): Promise<boolean> => {
+  const { rowCount } = await pool.query(
+    `UPDATE ${schema}.checkpoint SET epoch = $4 WHERE p = $1 AND epoch = $2 AND seq = $3`,
+    [partition, from.epoch, from.seq, epoch],
+  );
+  return rowCount === 1;
+};
 
 /** Writes the rows of events that follow the checkpoint; the caller has it locked. Exported for the tests of the guards. */
 export const writeEvents = async (
@@ -118,8 +141,7 @@ export const writeEvents = async (
   await writeChanges(client, schema, partition, foldBatch(events, heads));
 };
 
-/** Exported for search, which keeps its checkpoints in the same way. */
-export const lockCheckpoint = async (
+const lockCheckpoint = async (
   client: Client,
   schema: string,
   { partition, epoch }: EventBatch,

@@ -9,7 +9,7 @@ import type pg from 'pg';
 import { boundsOf, cutList, pageOf } from '../page.ts';
 import type { ChangedMember, Checkpoint, MessagePage, ReadModel, Refusal, TeamOfUser } from '../port.ts';
 import { visibleAfter } from '../port.ts';
-import { createBatchApplier } from './apply.ts';
+import { adoptEpoch, createBatchApplier } from './apply.ts';
 import {
   changedMembersSql,
   channelsSql,
@@ -93,13 +93,7 @@ export const createPostgresReadModel = ({ pool, schema = READ_SCHEMA }: Postgres
   return {
     checkpoint: async (partition) => (await checkpointRows([partition]))[0],
     applyBatch: createBatchApplier(pool, schema),
-    adoptEpoch: async (partition, from, epoch) => {
-      const { rowCount } = await pool.query(
-        `UPDATE ${schema}.checkpoint SET epoch = $4 WHERE p = $1 AND epoch = $2 AND seq = $3`,
-        [partition, from.epoch, from.seq, epoch],
-      );
-      return rowCount === 1;
-    },
+    adoptEpoch: (partition, from, epoch) => adoptEpoch(pool, schema, partition, from, epoch),
     teamsOf: async (userId, { after = BEFORE_ALL, limitCount }) => {
       const { entries, hasMore } = cutList(await teamRows([userId, after, limitCount + 1]), limitCount);
       return { teams: entries, hasMore };

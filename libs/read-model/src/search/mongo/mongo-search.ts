@@ -2,9 +2,8 @@
 
 import { partitionOf } from '@chat/contracts/ids';
 import type { ClientSession, Document, Filter, MongoClient } from 'mongodb';
-import { connector } from '../../mongo/client.ts';
+import { createCheckpoints } from '../../mongo/checkpoints.ts';
 import { databaseOf } from '../../mongo/collections.ts';
-import { storeFaultOf } from '../../mongo/store-fault.ts';
 import { createTransactions } from '../../mongo/transactions.ts';
 import {
   type OrdinalMessage,
@@ -44,31 +43,11 @@ export const createMongoSearchModel = ({
 }: MongoSearchDeps): SearchModel => {
   const collections = searchCollectionsOf(databaseOf(client, database));
   const transactions = createTransactions(client, collections, timeoutMs);
-  const connected = connector(client);
-  const guarded = async <T>(fn: () => Promise<T>): Promise<T> => {
-    try {
-      await connected();
-      return await fn();
-    } catch (error) {
-      throw storeFaultOf(error);
-    }
-  };
+  const { guarded, checkpoint, adoptEpoch } = createCheckpoints(client, collections.checkpoint, timeoutMs);
   return {
-    checkpoint: (partition) =>
-      guarded(async () => {
-        const row = await collections.checkpoint.findOne({ _id: partition }, { maxTimeMS: timeoutMs });
-        return row ? { epoch: row.epoch, seq: row.seq, digest: row.digest } : undefined;
-      }),
+    checkpoint,
     applyBatch: (batch) => guarded(() => applySearchBatch(collections, transactions, batch)),
-    adoptEpoch: (partition, from, epoch) =>
-      guarded(async () => {
-        const filter = { _id: partition, epoch: from.epoch, seq: from.seq };
-        const { matchedCount } = await collections.checkpoint.updateOne(filter, {
-          $set: { epoch },
-          $inc: { turn: 1 },
-        });
-        return matchedCount === 1;
-      }),
+    adoptEpoch,
     find: (request) =>
       guarded(() =>
         client.withSession({ snapshot: true }, (session) =>

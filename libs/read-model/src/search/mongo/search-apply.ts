@@ -16,6 +16,7 @@ import type { ClientSession } from 'mongodb';
 import { isDuplicateKey, takeCheckpoint } from '../../mongo/apply.ts';
 import type { Transactions } from '../../mongo/transactions.ts';
 import type { ApplyResult, Checkpoint, EventBatch, ReadEvent } from '../../port.ts';
+import { nothingToApply } from '../../standing.ts';
 import { type SearchRow, type Tokenised, inParts, searchRows, teamsOfMessages } from '../rows.ts';
 import { messageTokens, seedOf } from '../tokens.ts';
 import { type SearchCollections, type SearchMessageDoc, ordinalKey } from './search-collections.ts';
@@ -49,13 +50,11 @@ export const applySearchBatch = async (
   const writePart = (): Promise<Step> =>
     transactions.run(batch.partition, async (session) => {
       const held = await takeCheckpoint(session, collections, batch);
-      const refuse = async (value: ApplyResult) => {
+      const answer = nothingToApply(held, batch);
+      if (answer) {
         await session.abortTransaction();
-        return { done: value };
-      };
-      if (held.epoch !== batch.epoch) return refuse({ kind: 'epoch_differs', checkpoint: held });
-      if (held.seq < batch.afterSeq) return refuse({ kind: 'gap', seq: held.seq });
-      if (held.seq >= batch.upTo) return refuse({ kind: 'applied', checkpoint: held });
+        return { done: answer };
+      }
       const isSame = plan?.heldSeq === held.seq;
       const current = isSame && plan ? plan : await planOf(session, collections, batch.events, held.seq);
       const at = isSame ? writtenCount : 0;

@@ -16,6 +16,7 @@ import {
 } from '../find.ts';
 import type { SearchModel, SearchRequest } from '../port.ts';
 import { actorToken, channelToken, gramTokens, seedOf } from '../tokens.ts';
+import { adoptEpoch } from '../../postgres/apply.ts';
 import { createSearchApplier } from './search-apply.ts';
 
 export type PostgresSearchDeps = {
@@ -75,13 +76,7 @@ export const createPostgresSearchModel = ({
       return rows[0];
     },
     applyBatch: createSearchApplier({ pool, schema, tuning }),
-    adoptEpoch: async (partition, from, epoch) => {
-      const { rowCount } = await pool.query(
-        `UPDATE ${schema}.checkpoint SET epoch = $4 WHERE p = $1 AND epoch = $2 AND seq = $3`,
-        [partition, from.epoch, from.seq, epoch],
-      );
-      return rowCount === 1;
-    },
+    adoptEpoch: (partition, from, epoch) => adoptEpoch(pool, schema, partition, from, epoch),
     find: (request) => find(store, request, tuning),
   };
 };

@@ -11,9 +11,9 @@ import type pg from 'pg';
 import type { TeamId } from '@chat/contracts/ids';
 import { uniqueViolationOf } from '@chat/platform/postgres/sqlstate';
 import { plainArray, tokenArray } from '../../postgres/array-literal.ts';
-import { type BatchApplier, inTransaction, lockCheckpoint } from '../../postgres/apply.ts';
+import { type BatchApplier, applyLocked } from '../../postgres/apply.ts';
 import type { Client } from '../../postgres/upsert.ts';
-import { type ApplyResult, type Checkpoint, type EventBatch, LogFault, type ReadEvent } from '../../port.ts';
+import { type ApplyResult, type EventBatch, LogFault, type ReadEvent } from '../../port.ts';
 import { type SearchTuning, bucketOf } from '../find.ts';
 import {
   type SearchRow,
@@ -87,23 +87,9 @@ const tokensOf = (row: SearchRow, tuning: SearchTuning): number[] =>
   messageTokens(seedOf(row.teamId, bucketOf(row.ordinal, tuning)), row);
 
 const applyInTransaction = (target: Target, batch: EventBatch, how: Writes): Promise<ApplyResult> =>
-  inTransaction(target.pool, async (client) => {
-    const { schema } = target;
-    const held = await lockCheckpoint(client, schema, batch);
-    const refuse = (value: ApplyResult) => ({ commit: false, value });
-    if (held.epoch !== batch.epoch) return refuse({ kind: 'epoch_differs', checkpoint: held });
-    if (held.seq < batch.afterSeq) return refuse({ kind: 'gap', seq: held.seq });
-    if (held.seq >= batch.upTo) return refuse({ kind: 'applied', checkpoint: held });
-    const fresh = batch.events.filter(({ event }) => event.seq > held.seq);
-    await writeMessages(client, target, fresh, how);
-    const checkpoint: Checkpoint = { epoch: batch.epoch, seq: batch.upTo, digest: batch.digest };
-    await client.query({
-      name: `${schema}-checkpoint`,
-      text: `UPDATE ${schema}.checkpoint SET seq = $2, digest = $3, at = clock_timestamp() WHERE p = $1`,
-      values: [batch.partition, checkpoint.seq, checkpoint.digest],
-    });
-    return { commit: true, value: { kind: 'applied', checkpoint } };
-  });
+  applyLocked(target.pool, target.schema, batch, (client, fresh) =>
+    writeMessages(client, target, fresh, how),
+  );
 
 const writeMessages = async (
   client: Client,
